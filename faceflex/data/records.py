@@ -1,0 +1,61 @@
+"""What a face set is made of: records, and the readers that know each set's layout."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+HELD_OUT_SHARE = 20
+"""One face in this many is never trained on."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled picture.
+
+    Attributes
+    ----------
+    path
+        The picture.
+    source
+        Name of the reader: ``celeba``, ``utkface`` or ``folder``.
+    points
+        (68, 2) float32 landmarks in pixels of the picture, or None when not known yet.
+    labels
+        Label name -> number; CelebA's attributes are +1 or -1.
+    """
+
+    path: Path
+    source: str
+    points: NDArray[np.float32] | None = None
+    labels: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def held_out(self) -> bool:
+        """Whether this face is kept apart for evaluation; fixed by the file's name."""
+        return is_held_out(self.path.name)
+
+
+def is_held_out(name: str) -> bool:
+    """Tell whether the picture called ``name`` belongs to the held-out twentieth."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return int.from_bytes(digest[:4], "big") % HELD_OUT_SHARE == 0
+
+
+def read_points(path: Path | None) -> dict[str, NDArray[np.float32]]:
+    """Read a landmark file: npz with ``name`` (N,) and ``points`` (N, 68, 2).
+
+    Returns
+    -------
+    File name -> (68, 2) float32; empty when ``path`` is None.
+    """
+    if path is None:
+        return {}
+    with np.load(path, allow_pickle=False) as data:
+        points = data["points"].astype(np.float32)
+        return dict(zip(data["name"].tolist(), points, strict=True))

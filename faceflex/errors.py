@@ -1,0 +1,29 @@
+"""Errors that people meet, and the exit code each one means."""
+
+from __future__ import annotations
+
+
+class FaceflexError(Exception):
+    """Something that can be told to a user in one line. Exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(FaceflexError):
+    """The command's words are off. Exit code 2."""
+
+    exit_code = 2
+
+
+class NoFaceError(FaceflexError):
+    """No face was found in a photo. Exit code 3 when no photo had one."""
+
+    exit_code = 3
+
+
+class PhotoError(FaceflexError):
+    """A photo cannot be read or written."""
+
+
+class AssetError(FaceflexError):
+    """A model, vector or landmark file is missing, damaged or does not fit."""

@@ -1,0 +1,69 @@
+"""Detection and landmarks together: the faces of a photo, numbered left to right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.faces.detect import detect
+from faceflex.faces.landmarks import LandmarkModel
+
+_MIN_SIDE = 12.0
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in a photo.
+
+    Attributes
+    ----------
+    index
+        Its number, 1 for the leftmost.
+    box
+        Left, top, right, bottom of the detector's box in pixels of the photo; may reach outside.
+    score
+        The detector's confidence; see :class:`faceflex.faces.detect.Detection`.
+    points
+        (68, 2) float32 landmarks in pixels of the photo.
+    """
+
+    index: int
+    box: tuple[int, int, int, int]
+    score: float
+    points: NDArray[np.float32]
+
+    @property
+    def width(self) -> int:
+        """Width of the box in pixels."""
+        return self.box[2] - self.box[0]
+
+
+def find_faces(image: NDArray[np.uint8], model: LandmarkModel | Path | None = None) -> list[Face]:
+    """Find all faces of a photo.
+
+    Parameters
+    ----------
+    image
+        (H, W, 3) uint8 RGB photo.
+    model
+        Landmark predictor or its file; the bundled one by default.
+
+    Returns
+    -------
+    Faces, left to right; empty when there is none.
+    """
+    if not isinstance(model, LandmarkModel):
+        from faceflex.assets import resolve
+
+        model = LandmarkModel(model or resolve("landmarks68"))
+    found = sorted((d for d in detect(image) if d.side >= _MIN_SIDE), key=lambda d: d.centre)
+    faces = []
+    for number, one in enumerate(found, start=1):
+        (x, y), half = one.centre, one.side / 2
+        box = (round(x - half), round(y - half), round(x + half), round(y + half))
+        points = model.find(image, one.centre, one.side, one.degrees)
+        faces.append(Face(number, box, one.score, points))
+    return faces

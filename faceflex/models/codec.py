@@ -1,0 +1,58 @@
+"""uint8 faces to latents and back: the only place where pictures meet the network's scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceflex.models.vae import VAE
+
+
+def _device(model: VAE) -> torch.device:
+    return next(model.parameters()).device
+
+
+@torch.inference_mode()
+def encode_faces(model: VAE, faces: NDArray[np.uint8], batch: int = 32) -> NDArray[np.float32]:
+    """Encode faces to posterior means.
+
+    Parameters
+    ----------
+    model
+        A VAE in evaluation mode.
+    faces
+        (N, S, S, 3) uint8 RGB crops.
+    batch
+        Faces at a time.
+
+    Returns
+    -------
+    (N, latent) float32.
+    """
+    device, rows = _device(model), []
+    for start in range(0, len(faces), batch):
+        x = torch.from_numpy(np.ascontiguousarray(faces[start : start + batch])).to(device)
+        z = model.encode(x.permute(0, 3, 1, 2).float() / 255)
+        rows.append(z.float().cpu().numpy())
+    if not rows:
+        return np.zeros((0, model.config.latent), np.float32)
+    return np.concatenate(rows)
+
+
+@torch.inference_mode()
+def decode_float(model: VAE, latents: NDArray[np.floating], batch: int = 32) -> NDArray[np.float32]:
+    """Decode latents (N, latent) to (N, S, S, 3) float32 RGB in [0, 1]."""
+    device, rows = _device(model), []
+    for start in range(0, len(latents), batch):
+        part = np.ascontiguousarray(latents[start : start + batch], dtype=np.float32)
+        y = model.decode(torch.from_numpy(part).to(device)).float().clamp(0, 1)
+        rows.append(y.permute(0, 2, 3, 1).cpu().numpy())
+    if not rows:
+        return np.zeros((0, model.config.size, model.config.size, 3), np.float32)
+    return np.ascontiguousarray(np.concatenate(rows))
+
+
+def decode_faces(model: VAE, latents: NDArray[np.floating], batch: int = 32) -> NDArray[np.uint8]:
+    """Decode latents (N, latent) to (N, S, S, 3) uint8 RGB."""
+    return np.round(decode_float(model, latents, batch) * 255).astype(np.uint8)
