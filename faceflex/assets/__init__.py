@@ -1,0 +1,5 @@
+"""Files that faceflex needs: bundled with the package, fetched on demand, or placed by hand."""
+
+from faceflex.assets.registry import resolve
+
+__all__ = ["resolve"]

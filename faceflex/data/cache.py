@@ -37,6 +37,7 @@ MAX_FIT_ERROR = 13.0
 
 _FORM = 3  # Raise when anything stored changes, so that old caches are made anew.
 
+Points = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def loss_weight(points: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArr
     return weight
 
 
-def _load_one(record: Record) -> tuple[Record, NDArray[np.uint8], NDArray[np.uint8], object] | str:
+def _load_one(record: Record) -> tuple[Record, NDArray[np.uint8], NDArray[np.uint8], Points] | str:
     from faceflex.photo import load_rgb
 
     try:

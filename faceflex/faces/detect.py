@@ -7,6 +7,7 @@ lower threshold, then on tilted copies, then on quarter turns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -57,15 +58,50 @@ class Detection:
         return abs(x - self.centre[0]) <= half and abs(y - self.centre[1]) <= half
 
 
+Finder = Callable[[NDArray[np.uint8], float], list[tuple[float, float, float, float, float]]]
+"""Picture and threshold -> left, top, right, bottom and score of each face."""
+
+
 @cache
-def _detector() -> Any:
+def _hog() -> Finder:
     import dlib
 
-    return dlib.get_frontal_face_detector()
+    detector = dlib.get_frontal_face_detector()
+
+    def find(
+        image: NDArray[np.uint8], threshold: float
+    ) -> list[tuple[float, float, float, float, float]]:
+        boxes, scores, _ = detector.run(image, 0, threshold)
+        return [
+            (b.left(), b.top(), b.right(), b.bottom(), s)
+            for b, s in zip(boxes, scores, strict=True)
+        ]
+
+    return find
+
+
+@cache
+def _cnn() -> Finder:
+    import dlib
+
+    from faceflex.assets import resolve
+
+    detector = dlib.cnn_face_detection_model_v1(str(resolve("dlib-cnn")))
+
+    def find(
+        image: NDArray[np.uint8], threshold: float
+    ) -> list[tuple[float, float, float, float, float]]:
+        boxes = [(b.rect, b.confidence) for b in detector(image, 0)]
+        return [(r.left(), r.top(), r.right(), r.bottom(), s) for r, s in boxes if s >= threshold]
+
+    return find
+
+
+DETECTORS: dict[str, Callable[[], Finder]] = {"hog": _hog, "cnn": _cnn}
 
 
 def _run(
-    image: NDArray[np.uint8], long_side: int, threshold: float, degrees: float
+    image: NDArray[np.uint8], find: Finder, long_side: int, threshold: float, degrees: float
 ) -> list[Detection]:
     """Detect on one copy: resized to ``long_side``, turned back by ``degrees``."""
     height, width = image.shape[:2]
@@ -79,12 +115,10 @@ def _run(
         copy, back = _turned(copy, degrees)
         linear = to_photo[:, :2] @ back[:, :2]
         to_photo = np.column_stack([linear, to_photo[:, :2] @ back[:, 2] + to_photo[:, 2]])
-    rectangles, scores, _ = _detector().run(np.ascontiguousarray(copy), 0, threshold)
     found = []
-    for box, score in zip(rectangles, scores, strict=True):
-        middle = np.array([(box.left() + box.right()) / 2, (box.top() + box.bottom()) / 2])
-        x, y = to_photo[:, :2] @ middle + to_photo[:, 2]
-        side = (box.right() - box.left() + 1) / scale
+    for left, top, right, bottom, score in find(np.ascontiguousarray(copy), threshold):
+        x, y = to_photo[:, :2] @ [(left + right) / 2, (top + bottom) / 2] + to_photo[:, 2]
+        side = (right - left + 1) / scale
         found.append(Detection((float(x), float(y)), float(side), float(score), degrees))
     return found
 
@@ -109,19 +143,21 @@ def _distinct(found: list[Detection]) -> list[Detection]:
     return kept
 
 
-def detect(image: NDArray[np.uint8]) -> list[Detection]:
+def detect(image: NDArray[np.uint8], detector: str = "hog") -> list[Detection]:
     """Find faces.
 
     Parameters
     ----------
     image
         (H, W, 3) uint8 RGB photo.
+    detector
+        ``hog``, dlib's quick frontal one, or ``cnn``, its slower one for turned and small faces.
 
     Returns
     -------
     Boxes, the most certain first; empty when nothing looks like a face.
     """
-    last: tuple[int, float] | None = None
+    find, last = DETECTORS[detector](), None
     for long_side, threshold, turns in _PASSES:
         if min(image.shape[:2]) < 20:
             return []
@@ -129,7 +165,7 @@ def detect(image: NDArray[np.uint8]) -> list[Detection]:
         if (enlarged, threshold) == last and turns == (0.0,):
             continue  # A small photo's larger copy would be the same one.
         last = (enlarged, threshold)
-        found = [d for turn in turns for d in _run(image, long_side, threshold, turn)]
+        found = [d for turn in turns for d in _run(image, find, long_side, threshold, turn)]
         if found:
             return _distinct(found)
     return []

@@ -41,7 +41,11 @@ class Face:
         return self.box[2] - self.box[0]
 
 
-def find_faces(image: NDArray[np.uint8], model: LandmarkModel | Path | None = None) -> list[Face]:
+def find_faces(
+    image: NDArray[np.uint8],
+    model: LandmarkModel | Path | None = None,
+    detector: str = "hog",
+) -> list[Face]:
     """Find all faces of a photo.
 
     Parameters
@@ -50,6 +54,8 @@ def find_faces(image: NDArray[np.uint8], model: LandmarkModel | Path | None = No
         (H, W, 3) uint8 RGB photo.
     model
         Landmark predictor or its file; the bundled one by default.
+    detector
+        As for :func:`faceflex.faces.detect.detect`.
 
     Returns
     -------
@@ -59,7 +65,9 @@ def find_faces(image: NDArray[np.uint8], model: LandmarkModel | Path | None = No
         from faceflex.assets import resolve
 
         model = LandmarkModel(model or resolve("landmarks68"))
-    found = sorted((d for d in detect(image) if d.side >= _MIN_SIDE), key=lambda d: d.centre)
+    found = sorted(
+        (d for d in detect(image, detector) if d.side >= _MIN_SIDE), key=lambda d: d.centre
+    )
     faces = []
     for number, one in enumerate(found, start=1):
         (x, y), half = one.centre, one.side / 2

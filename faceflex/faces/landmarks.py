@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.errors import AssetError
 from faceflex.faces.align import apply, invert, similarity, template, warp
+from faceflex.faces.trees import TreeCascade
 
 FRAME = 192
 """Side of the frame in pixels."""
@@ -39,6 +40,13 @@ def frame_box() -> tuple[float, float, float]:
     return x, y, _BOX_SIDE * grow
 
 
+def frame_corners() -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the detector's box in whole pixels of the frame."""
+    x, y, side = frame_box()
+    half = side / 2
+    return round(x - half), round(y - half), round(x + half), round(y + half)
+
+
 def box_to_frame(
     centre: tuple[float, float], side: float, degrees: float = 0.0
 ) -> NDArray[np.float64]:
@@ -57,20 +65,31 @@ def box_to_frame(
     return np.column_stack([linear, np.array([x, y]) - linear @ np.array(centre)])
 
 
-@cache
-def _predictor(path: Path) -> Any:
-    import dlib
+class _DlibPredictor:
+    """dlib's own evaluation of a predictor in dlib's own format."""
 
-    try:
-        predictor = dlib.shape_predictor(str(path))
-    except RuntimeError as error:
-        raise AssetError(f"{path}: not a landmark predictor of dlib's ({error})") from error
-    x, y, half = 96, 96, 60
-    box = dlib.rectangle(x - half, y - half, x + half, y + half)
-    count = predictor(np.zeros((FRAME, FRAME), np.uint8), box).num_parts
-    if count != 68:
-        raise AssetError(f"{path}: predicts {count} landmarks; 68 are needed")
-    return predictor
+    def __init__(self, path: Path) -> None:
+        import dlib
+
+        self._rectangle = dlib.rectangle
+        try:
+            self._predict = dlib.shape_predictor(str(path))
+        except RuntimeError as error:
+            raise AssetError(f"{path}: not a landmark predictor of dlib's ({error})") from error
+        count = len(self(np.zeros((FRAME, FRAME), np.uint8), frame_corners()))
+        if count != 68:
+            raise AssetError(f"{path}: predicts {count} landmarks; 68 are needed")
+
+    def __call__(
+        self, gray: NDArray[np.uint8], box: tuple[int, int, int, int]
+    ) -> NDArray[np.float32]:
+        shape = self._predict(gray, self._rectangle(*box))
+        return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
+
+
+@cache
+def _predictor(path: Path) -> TreeCascade | _DlibPredictor:
+    return _DlibPredictor(path) if path.suffix == ".dat" else TreeCascade(path)
 
 
 class LandmarkModel:
@@ -79,7 +98,7 @@ class LandmarkModel:
     Parameters
     ----------
     path
-        File in dlib's format.
+        A file of :mod:`faceflex.faces.trees`, or one in dlib's own format (``.dat``).
 
     Raises
     ------
@@ -92,12 +111,7 @@ class LandmarkModel:
 
     def in_frame(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (68, 2) float32 landmarks of a (192, 192, 3) frame, in its pixels."""
-        import dlib
-
-        x, y, side = frame_box()
-        corner = [round(v) for v in (x - side / 2, y - side / 2, x + side / 2, y + side / 2)]
-        shape = self._model(np.ascontiguousarray(frame), dlib.rectangle(*corner))
-        return np.array([(p.x, p.y) for p in shape.parts()], np.float32)
+        return self._model(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), frame_corners())
 
     def find(
         self,

@@ -8,7 +8,7 @@ map cannot do: where the mouth is, which way the head turns, how sharp an edge s
 
 Residual blocks use GroupNorm (Wu and He 2018), which works the same for one face as for a batch;
 pictures leave through a 2x pixel shuffle (Shi et al. 2016). The evidence lower bound is Kingma
-and Welling's (2013). The posterior's log-variance is needed in training alone, so its head is small.
+and Welling's (2013). The posterior's log-variance is needed in training alone: its head is small.
 """
 
 from __future__ import annotations

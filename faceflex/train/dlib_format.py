@@ -1,14 +1,25 @@
-"""Make a landmark predictor of dlib's a third smaller.
+"""Read a landmark predictor that dlib wrote, and pack it into the small form.
 
-dlib stores a float as two integers, mantissa and exponent, each a control byte (how many bytes
-follow; the top bit is the sign) and its bytes, lowest first. A leaf's value rounded to an 8-bit
-mantissa takes 4 bytes in place of 6 and moves a landmark by less than a hundredth of a pixel. The
-result is a plain file that dlib reads. Format: dlib/serialize.h and shape_predictor.h.
+dlib stores an integer as a control byte (how many bytes follow; the top bit is the sign) and its
+bytes, lowest first; a float as two integers, mantissa and exponent of 2; sizes of matrices are
+negated. Format: dlib/serialize.h and dlib/image_processing/shape_predictor.h.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.faces.trees import KIND
+from faceflex.tensors import write_arrays
+
+_Item = TypeVar("_Item")
+_TOP = 127  # Largest number that a leaf's byte holds.
+_SPECIAL = {32000: np.inf, 32001: -np.inf, 32002: np.nan}  # dlib's exponents of non-numbers.
 
 
 class _Reader:
@@ -24,27 +35,38 @@ class _Reader:
         self.at = end
         return -value if control & 0x80 else value
 
-    def skip(self, count: int) -> None:
-        for _ in range(count):
-            self.integer()
+    def real(self) -> float:
+        mantissa, exponent = self.integer(), self.integer()
+        return float(_SPECIAL.get(exponent, mantissa * 2.0**exponent))
+
+    def reals(self, count: int) -> NDArray[np.float32]:
+        return np.array([self.real() for _ in range(count)], np.float32)
+
+    def many(self, read: Callable[[], _Item]) -> list[_Item]:
+        """Read a sequence: its length, then its items."""
+        return [read() for _ in range(self.integer())]
+
+    def matrix(self) -> NDArray[np.float32]:
+        rows, columns = abs(self.integer()), abs(self.integer())
+        return self.reals(rows * columns)
 
 
-def _integer(value: int) -> bytes:
-    size = max(1, (abs(value).bit_length() + 7) // 8)
-    return bytes([size | (0x80 if value < 0 else 0)]) + abs(value).to_bytes(size, "little")
+def _tree(source: _Reader) -> tuple[list[tuple[int, int]], list[float], NDArray[np.float32]]:
+    """Read a tree: pixel pairs and thresholds of its splits, its leaves (L, 136)."""
+    pairs, thresholds = [], []
+    for _ in range(source.integer()):
+        pairs.append((source.integer(), source.integer()))
+        thresholds.append(source.real())
+    leaves = np.stack([source.matrix() for _ in range(source.integer())])
+    return pairs, thresholds, leaves
 
 
-def _rounded(mantissa: int, exponent: int) -> bytes:
-    """Serialise mantissa x 2^exponent with an 8-bit mantissa."""
-    spare = max(0, abs(mantissa).bit_length() - 8)
-    small = math.floor(abs(mantissa) / 2**spare + 0.5)
-    if small == 256:
-        small, spare = 128, spare + 1
-    return _integer(-small if mantissa < 0 else small) + _integer(exponent + spare)
+def read_predictor(data: bytes) -> dict[str, NDArray[np.generic]]:
+    """Read the bytes of a ``dlib.shape_predictor`` into arrays.
 
-
-def shrink(data: bytes) -> bytes:
-    """Return the bytes of a ``dlib.shape_predictor`` with its leaf values rounded.
+    Returns
+    -------
+    Arrays as in :mod:`faceflex.faces.trees`, ``leaves`` being float32 and without ``scales``.
 
     Raises
     ------
@@ -55,31 +77,37 @@ def shrink(data: bytes) -> bytes:
     try:
         if source.integer() != 1:
             raise ValueError("unknown version of dlib's shape predictor")
-        rows, columns = source.integer(), source.integer()  # Sizes of matrices are negated.
-        source.skip(2 * rows * columns)
-        parts = [data[: source.at]]
-        cascades = source.integer()
-        parts.append(_integer(cascades))
-        for _ in range(cascades):
-            trees = source.integer()
-            parts.append(_integer(trees))
-            for _ in range(trees):
-                _tree(source, parts)
+        initial = source.matrix().reshape(-1, 2)
+        levels = source.many(lambda: source.many(lambda: _tree(source)))
+        anchors = source.many(lambda: source.many(source.integer))
+        deltas = source.many(lambda: source.reals(2 * source.integer()))
     except IndexError:
         raise ValueError("truncated shape predictor") from None
-    parts.append(data[source.at :])
-    return b"".join(parts)
+    return {
+        "initial": initial,
+        "anchors": np.array(anchors, np.uint8),
+        "deltas": np.stack(deltas).reshape(len(deltas), -1, 2),
+        "features": np.array([[t[0] for t in level] for level in levels], np.uint16),
+        "thresholds": np.array([[t[1] for t in level] for level in levels], np.float32),
+        "leaves": np.stack([np.stack([t[2] for t in level]) for level in levels]),
+    }
 
 
-def _tree(source: _Reader, parts: list[bytes]) -> None:
-    start = source.at
-    source.skip(4 * source.integer())  # Two feature indices and a float threshold a split.
-    leaves = source.integer()
-    parts.append(source.data[start : source.at])
-    for _ in range(leaves):
-        start = source.at
-        rows, columns = source.integer(), source.integer()
-        parts.append(source.data[start : source.at])
-        for _ in range(rows * columns):
-            mantissa = source.integer()
-            parts.append(_rounded(mantissa, source.integer()))
+def pack(data: bytes, out: Path) -> None:
+    """Write a ``dlib.shape_predictor`` in the small form of :mod:`faceflex.faces.trees`.
+
+    Parameters
+    ----------
+    data
+        What dlib's ``save`` wrote.
+    out
+        Target; appears whole or not at all.
+    """
+    parts = read_predictor(data)
+    leaves = np.asarray(parts["leaves"], np.float32)
+    scales = np.maximum(np.abs(leaves).max(axis=(1, 2)), 1e-12) / _TOP  # (C, 136)
+    parts["leaves"] = np.round(leaves / scales[:, None, None]).astype(np.int8)
+    parts["scales"] = scales
+    parts["thresholds"] = np.asarray(parts["thresholds"]).astype(np.float16)
+    parts["deltas"] = np.asarray(parts["deltas"]).astype(np.float16)
+    write_arrays(out, parts, {"kind": KIND})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ from faceflex.data.readers import read_any
 from faceflex.data.records import is_held_out
 from faceflex.errors import UsageError
 from faceflex.faces.align import apply, fit_error, similarity, warp
-from faceflex.faces.landmarks import FRAME, LandmarkModel, frame_box, frame_template
+from faceflex.faces.landmarks import FRAME, LandmarkModel, frame_box, frame_corners, frame_template
+from faceflex.files import replacing
 from faceflex.train.template import mirrored
 
 Labelled = tuple[Path, NDArray[np.float32]]
@@ -46,14 +48,14 @@ class LandmarkConfig:
         Fixes disturbance and training.
     """
 
-    cascades: int = 12
-    trees: int = 190
-    depth: int = 3
-    copies: int = 8
-    extra: int = 7000
-    oversampling: int = 3
-    pool: int = 500
-    splits: int = 60
+    cascades: int = 14
+    trees: int = 320
+    depth: int = 4
+    copies: int = 12
+    extra: int = 9000
+    oversampling: int = 2
+    pool: int = 600
+    splits: int = 50
     nu: float = 0.1
     seed: int = 0
 
@@ -116,8 +118,6 @@ def _samples(
     from faceflex.photo import load_rgb
 
     rng = np.random.default_rng(config.seed)
-    x, y, side = frame_box()
-    corner = [round(v) for v in (x - side / 2, y - side / 2, x + side / 2, y + side / 2)]
     pictures, shapes = [], []
     for faces, copies in ((hand, config.copies), (extra, 1)):
         for path, points in faces:
@@ -126,7 +126,7 @@ def _samples(
                 frame, moved = _disturbed(image, points, rng)
                 pictures.append(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
                 parts = [dlib.point(round(float(px)), round(float(py))) for px, py in moved]
-                shapes.append([dlib.full_object_detection(dlib.rectangle(*corner), parts)])
+                shapes.append([dlib.full_object_detection(dlib.rectangle(*frame_corners()), parts)])
     return pictures, shapes
 
 
@@ -145,10 +145,14 @@ def machine_labelled(roots: Iterable[Path], count: int, seed: int) -> list[Label
 def train_landmarks(
     hand: Sequence[Labelled], extra: Sequence[Labelled], out: Path, config: LandmarkConfig
 ) -> None:
-    """Train a predictor and write it to ``out`` in dlib's format, whole or not at all."""
+    """Train a predictor with dlib and write it to ``out``, whole or not at all.
+
+    A name ending in ``.dat`` keeps dlib's own format; any other gets the small form of
+    :mod:`faceflex.faces.trees`.
+    """
     import dlib
 
-    from faceflex.train.dlib_format import shrink
+    from faceflex.train.dlib_format import pack
 
     options = dlib.shape_predictor_training_options()
     options.cascade_depth, options.tree_depth = config.cascades, config.depth
@@ -157,13 +161,16 @@ def train_landmarks(
     options.feature_pool_size, options.num_test_splits = config.pool, config.splits
     options.random_seed, options.num_threads = str(config.seed), os.cpu_count() or 1
     pictures, shapes = _samples(hand, extra, config)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        dlib.train_shape_predictor(pictures, shapes, options).save(str(temporary))
-        temporary.write_bytes(shrink(temporary.read_bytes()))
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    predictor = dlib.train_shape_predictor(pictures, shapes, options)
+    with tempfile.TemporaryDirectory() as work:
+        plain = Path(work) / "predictor.dat"
+        predictor.save(str(plain))
+        data = plain.read_bytes()
+    if out.suffix == ".dat":
+        with replacing(out) as temporary:
+            temporary.write_bytes(data)
+    else:
+        pack(data, out)
 
 
 def landmark_error(model: LandmarkModel, faces: Sequence[Labelled]) -> dict[str, float]:

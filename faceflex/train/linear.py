@@ -67,7 +67,7 @@ def fit_linear(
         Fixes mirroring and the random start.
     """
     x = _halves(cache, index, seed)
-    sample = cache.weight[np.sort(index[: 4096]), MARGIN : MARGIN + SIZE, MARGIN : MARGIN + SIZE]
+    sample = cache.weight[np.sort(index[:4096]), MARGIN : MARGIN + SIZE, MARGIN : MARGIN + SIZE]
     count = sample.mean(axis=0, dtype=np.float64).astype(np.float32) / 100
     count = (count + count[:, ::-1]) / 2
     side = SIZE // 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from faceflex.data.cache import AlignedCache
 from faceflex.errors import UsageError
+from faceflex.files import replacing
 from faceflex.models.checkpoint import save_vae
 from faceflex.models.vae import VAE, VAEConfig, kl_divergence
 from faceflex.plots import tile
@@ -193,9 +193,8 @@ class Trainer:
             "ema": self.ema,
             "step": self.step,
         }
-        temporary = self.out / f".state.pt.{os.getpid()}"
-        torch.save(state, temporary)
-        os.replace(temporary, self.out / "state.pt")
+        with replacing(self.out / "state.pt") as temporary:
+            torch.save(state, temporary)
         model = self.averaged()
         training = {**asdict(self.config), "step": self.step, "faces": len(self.train_index)}
         save_vae(model, self.out / "model.safetensors", {"training": training})
@@ -208,9 +207,8 @@ class Trainer:
         index = self.held_out_index if len(self.held_out_index) else self.train_index
         places = np.unique(np.linspace(0, len(index) - 1, count).astype(int))
         faces = self.cache.crops(index[places])
-        temporary = self.out / f".samples.{os.getpid()}.png"
-        Image.fromarray(tile([faces, reconstruct(model, faces)])).save(temporary)
-        os.replace(temporary, self.out / "samples.png")
+        with replacing(self.out / "samples.png") as temporary:
+            Image.fromarray(tile([faces, reconstruct(model, faces)])).save(temporary)
 
     def run(self, report: Report | None = None, save_seconds: float = 120.0) -> None:
         """Train to the last step, saving now and then; can be stopped at any moment.
@@ -251,9 +249,8 @@ def _drop_rows_after(path: Path, step: int) -> None:
         return
     lines = path.read_text().splitlines(keepends=True)
     kept = lines[:1] + [r for r in lines[1:] if r.endswith("\n") and int(r.split(",")[0]) < step]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(kept))
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text("".join(kept))
 
 
 @torch.inference_mode()

@@ -1,0 +1,37 @@
+"""The command ``faceflex``: every error becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from faceflex.errors import FaceflexError
+
+
+def main() -> None:
+    """Run the command line."""
+    from faceflex.cli.app import app
+
+    try:
+        app(prog_name="faceflex")
+    except FaceflexError as error:
+        _say(str(error))
+        sys.exit(error.exit_code)
+    except MemoryError:
+        _say("out of memory; try a smaller photo")
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("FACEFLEX_DEBUG"):
+            raise
+        reason = (str(error) or "no more is known").splitlines()[0]
+        _say(f"unexpected {type(error).__name__}: {reason} (FACEFLEX_DEBUG=1 shows where)")
+        sys.exit(1)
+
+
+def _say(text: str) -> None:
+    line = " ".join(text.splitlines())
+    sys.stderr.write(f"faceflex: error: {line}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""Edit photos from files to files: what the command line runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex import __version__
+from faceflex.editor import Editor
+from faceflex.errors import PhotoError
+from faceflex.faces import Face
+from faceflex.photo import Photo, encode_photo, load_photo, write_file
+from faceflex.photo.load import FORMATS
+from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
+from faceflex.photo.save import format_for
+from faceflex.plan import Output, Request, choose_faces, plan, strength_name
+
+ReadSource = Callable[[str], tuple["bytes | str", str]]
+
+
+@dataclass(frozen=True)
+class EditJob:
+    """What to do with each photo, and where results go.
+
+    Attributes
+    ----------
+    request
+        The pictures to make.
+    faces
+        Which faces, as :func:`faceflex.plan.choose_faces` takes them.
+    seed
+        Fixes which versions of the vectors are drawn.
+    sheet, landmarks
+        Also write a contact sheet of a sweep; the photo with its landmarks drawn.
+    provenance
+        Mark outputs as edited with a model.
+    overwrite, skip_existing
+        What to do about outputs that exist; without either they are an error.
+    """
+
+    request: Request
+    faces: tuple[str, ...] = ()
+    seed: int = 0
+    sheet: bool = True
+    landmarks: bool = False
+    provenance: bool = True
+    overwrite: bool = False
+    skip_existing: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one photo's results go: a folder, or one file (None: standard output)."""
+
+    folder: Path
+    file: Path | None = None
+    stdout: bool = False
+
+
+def _suffix(name: str, photo: Photo) -> str:
+    return Path(name).suffix or FORMATS[photo.format][0]
+
+
+def _outputs(job: EditJob, target: Target, argument: str, photo: Photo) -> list[Output]:
+    stem = "stdin" if argument == "-" else Path(argument).stem
+    outputs = plan(job.request, target.folder, stem, _suffix(argument, photo))
+    if target.file is not None or target.stdout:
+        (only,) = outputs
+        path = None if target.stdout else target.file
+        outputs = [Output(path, only.attribute, only.strength, only.sample, only.settings)]
+    return outputs
+
+
+def _shifts(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> NDArray[np.float32]:
+    """Return the latent shift of each output, (N, D)."""
+    base = editor.direction(job.request.settings)
+    drawn = {
+        name: editor.vectors.sample(name, job.request.samples, job.seed)
+        for name in job.request.attributes
+    }
+    rows = [
+        base
+        if o.attribute is None or o.strength is None
+        else base + np.float32(o.strength) * drawn[o.attribute][o.sample - 1]
+        for o in outputs
+    ]
+    return np.stack(rows)
+
+
+def _check_free(job: EditJob, outputs: Sequence[Output], source: str) -> list[Output]:
+    """Leave out what is skipped; refuse what would be overwritten, the photo itself always."""
+    left = []
+    for output in outputs:
+        if output.path is not None and output.path.exists():
+            if source != "-" and output.path.samefile(source):
+                raise PhotoError(f"{output.path}: is the photo itself; choose another output")
+            if job.skip_existing:
+                continue
+            if not job.overwrite:
+                raise PhotoError(
+                    f"{output.path}: exists; use --overwrite, --skip-existing or another --out"
+                )
+        left.append(output)
+    return left
+
+
+def _xmp(photo: Photo, editor: Editor, output: Output) -> bytes:
+    settings = {k: strength_name(v) for k, v in output.settings.items()}
+    if output.sample > 1:
+        settings["sample"] = str(output.sample)
+    version = f"{__version__} (model {editor.model_id})"
+    return marked_xmp(photo.xmp, "faceflex", version, settings)
+
+
+def _record(
+    name: str, output: Output, seconds: float, provenance: str | None, faces: Sequence[Face]
+) -> dict[str, Any]:
+    return {
+        "photo": name,
+        "output": "-" if output.path is None else str(output.path),
+        "attribute": output.attribute,
+        "strength": output.strength,
+        "sample": output.sample,
+        "settings": output.settings,
+        "seconds": round(seconds, 4),
+        "provenance": provenance,
+        "faces": [
+            {
+                "index": f.index,
+                "box": list(f.box),
+                "score": round(f.score, 4),
+                "identity_distance": None,
+            }
+            for f in faces
+        ],
+    }
+
+
+def edit_one(
+    job: EditJob, editor: Editor, argument: str, target: Target, read: ReadSource
+) -> Iterator[dict[str, Any]]:
+    """Edit one photo.
+
+    Parameters
+    ----------
+    job, editor
+        What to do, and with which models.
+    argument
+        The photo: a path, or ``-``.
+    target
+        Where its results go.
+    read
+        Gives the content and the name of an argument.
+
+    Yields
+    ------
+    A record for each output, as ``--json`` prints it, once the file is there.
+
+    Raises
+    ------
+    FaceflexError
+        If the photo cannot be read, has no face, or an output cannot be written.
+    """
+    source, name = read(argument)
+    photo = load_photo(source, name)
+    outputs = _check_free(job, _outputs(job, target, argument, photo), argument)
+    extras = _extras(job, target, argument, photo)
+    if not outputs and all(p.exists() for p in extras.values()):
+        return
+    every = editor.find_faces(photo.rgb)
+    faces = choose_faces(every, job.faces, name)
+    if "landmarks" in extras:
+        from faceflex.plots import draw_faces
+
+        drawn = encode_photo(photo, draw_faces(photo.rgb, every))
+        write_file(extras["landmarks"], drawn, overwrite=True)
+    if not outputs and not ("sheet" in extras and not extras["sheet"].exists()):
+        return
+    # A sheet shows all outputs, also those that were there already.
+    shown = _outputs(job, target, argument, photo) if "sheet" in extras else outputs
+    yield from _make(job, editor, photo, faces, outputs, shown, extras.get("sheet"))
+
+
+def _extras(job: EditJob, target: Target, argument: str, photo: Photo) -> dict[str, Path]:
+    """Return where the contact sheet and the landmark picture go."""
+    found: dict[str, Path] = {}
+    if target.stdout:
+        return found
+    suffix = _suffix(argument, photo)
+    if job.request.attributes and target.file is None and job.sheet:
+        found["sheet"] = target.folder / "sheet.png"
+    if job.landmarks:
+        if target.file is not None:
+            found["landmarks"] = target.file.with_name(f"{target.file.stem}-landmarks{suffix}")
+        elif job.request.attributes:
+            found["landmarks"] = target.folder / f"landmarks{suffix}"
+        else:
+            stem = "stdin" if argument == "-" else Path(argument).stem
+            found["landmarks"] = target.folder / f"{stem}-landmarks{suffix}"
+    return found
+
+
+def _make(
+    job: EditJob,
+    editor: Editor,
+    photo: Photo,
+    faces: Sequence[Face],
+    outputs: Sequence[Output],
+    shown: Sequence[Output],
+    sheet_path: Path | None,
+) -> Iterator[dict[str, Any]]:
+    """Render and write."""
+    started = time.perf_counter()
+    prepared = editor.prepare(photo.rgb, faces)
+    wanted = {o.path for o in outputs}
+    sheet, rows, columns = None, slice(None), slice(None)
+    if sheet_path is not None:
+        from faceflex.plots import ContactSheet, window
+
+        rows, columns = window(photo.rgb.shape, faces)
+        sheet = ContactSheet(photo.rgb[rows, columns])
+    shifts = _shifts(editor, job, shown)
+    for output, picture in zip(shown, editor.render(photo.rgb, prepared, shifts), strict=True):
+        if sheet is not None and output.attribute is not None and output.strength is not None:
+            row = f"sample {output.sample}" if job.request.samples > 1 else ""
+            caption = f"{output.attribute} {strength_name(output.strength)}"
+            sheet.add(f"{output.attribute} {row}".rstrip(), caption, picture[rows, columns])
+        if output.path not in wanted:
+            continue
+        form = photo.format if output.path is None else _format(output.path, photo)
+        marked = job.provenance and form != "BMP"
+        data = encode_photo(
+            photo, picture, target=form, xmp=_xmp(photo, editor, output) if marked else None
+        )
+        if output.path is None:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        else:
+            write_file(output.path, data, overwrite=job.overwrite)
+        now = time.perf_counter()
+        provenance = DIGITAL_SOURCE_TYPE if marked else None
+        yield _record(photo.name, output, now - started, provenance, faces)
+        started = now
+    if sheet is not None and sheet_path is not None:
+        _write_sheet(sheet_path, sheet.draw())
+
+
+def _format(path: Path, photo: Photo) -> str:
+    """Return the photo's own format, unless the output's name asks for another."""
+    suffix = path.suffix.lower()
+    own = Path(photo.name).suffix.lower()
+    return photo.format if suffix == own else format_for(path)
+
+
+def _write_sheet(path: Path, picture: NDArray[np.uint8]) -> None:
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    write_file(path, buffer.getvalue(), overwrite=True)

@@ -1,0 +1,45 @@
+"""Wires the verbs together; each lives in a file of its own and imports what it needs when run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from faceflex import __version__
+from faceflex.cli import attributes, build_vectors, doctor, edit, faces, fetch, models, train
+
+app = typer.Typer(
+    name="faceflex",
+    help="Edit faces in your photos: a smile, years, a mustache, at the photo's own resolution.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"faceflex {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("edit")(edit.edit)
+app.command("faces")(faces.faces)
+app.command("attributes")(attributes.attributes)
+app.command("build-vectors")(build_vectors.build_vectors)
+app.add_typer(train.app, name="train")
+app.command("fetch")(fetch.fetch)
+app.command("models")(models.models)
+app.command("doctor")(doctor.doctor)

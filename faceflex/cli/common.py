@@ -1,0 +1,125 @@
+"""What the verbs share: options, the console on standard error, JSON lines, finding photos."""
+
+from __future__ import annotations
+
+import glob
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceflex.errors import FaceflexError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LandmarkModelOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="Landmark predictor: landmarks68 (bundled), dlib68, or a file.",
+    ),
+]
+DetectorOption = Annotated[
+    str, typer.Option(metavar="hog|cnn", help="Face detector; cnn is slower and finds more.")
+]
+DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Never download anything.")]
+
+
+def console() -> Console:
+    """Return the console for progress and notes: standard error, plain when not a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print one line on standard error."""
+    sys.stderr.write(" ".join(text.splitlines()) + "\n")
+
+
+def report_error(error: FaceflexError) -> None:
+    """Print an error's line on standard error."""
+    note(f"faceflex: error: {error}")
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print an object as one line on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def go_offline(wanted: bool) -> None:
+    """Make this process never download when ``wanted``."""
+    import os
+
+    if wanted:
+        os.environ["FACEFLEX_OFFLINE"] = "1"
+
+
+def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    """Raise ``UsageError`` unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise UsageError(f"{option} {value}: use one of {', '.join(choices)}")
+
+
+def expand(arguments: Sequence[str]) -> list[str]:
+    """Return the photos that arguments name: files, ``-``, folders (their photos) and patterns.
+
+    Raises
+    ------
+    UsageError
+        If a folder or a pattern has no photo.
+    """
+    from faceflex.photo.load import FORMATS
+
+    suffixes = {s for group in FORMATS.values() for s in group}
+    found: list[str] = []
+    for argument in arguments:
+        path = Path(argument)
+        if argument != "-" and path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+            if not inside:
+                raise UsageError(f"{argument}: no photos in this folder")
+            found += [str(p) for p in inside]
+        elif argument != "-" and not path.exists() and glob.has_magic(argument):
+            matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - any pattern.
+            if not matches:
+                raise UsageError(f"{argument}: no photo matches")
+            found += matches
+        else:
+            found.append(argument)
+    return list(dict.fromkeys(found))
+
+
+def read_source(argument: str) -> tuple[bytes | str, str]:
+    """Return what ``load_photo`` takes for an argument, and its name: standard input for ``-``."""
+    if argument == "-":
+        return sys.stdin.buffer.read(), "standard input"
+    return argument, argument
+
+
+@contextmanager
+def progress(text: str, total: int | None) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on standard error, if that is a terminal.
+
+    Yields
+    ------
+    A function to call with (done, in all).
+    """
+    from rich.progress import Progress
+
+    out = console()
+    with Progress(console=out, disable=not out.is_terminal, transient=True) as bar:
+        task = bar.add_task(text, total=total)
+
+        def advance(done: int, everything: int) -> None:
+            bar.update(task, completed=done, total=everything)
+
+        yield advance

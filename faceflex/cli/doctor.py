@@ -1,0 +1,99 @@
+"""``faceflex doctor``: what is installed, what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+
+import typer
+
+from faceflex.cli.common import JsonOption, print_json
+
+_PACKAGES = (
+    ("torch", "torch"),
+    ("dlib", "dlib-bin"),
+    ("cv2", "opencv-python-headless"),
+    ("skimage", "scikit-image"),
+    ("numpy", "numpy"),
+    ("PIL", "pillow"),
+    ("safetensors", "safetensors"),
+    ("pooch", "pooch"),
+    ("tifffile", "tifffile"),
+)
+
+
+def _versions() -> tuple[dict[str, str], list[str]]:
+    from importlib import import_module
+
+    found, wrong = {}, []
+    for module, package in _PACKAGES:
+        try:
+            imported = import_module(module)
+        except ImportError as error:
+            wrong.append(f"{module} cannot be imported ({error}); run: pip install {package}")
+            continue
+        try:
+            found[module] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[module] = str(getattr(imported, "__version__", "unknown"))
+    return found, wrong
+
+
+def doctor(json_: JsonOption = False) -> None:
+    """Check versions, device, files and cache; exit code 1 when something is wrong."""
+    import os
+
+    from faceflex import __version__
+    from faceflex.assets.registry import home, is_right, locate, registry
+
+    packages, wrong = _versions()
+    device = "unknown"
+    if "torch" in packages:
+        import torch
+
+        from faceflex.models.device import pick_device
+
+        device = f"{pick_device()} ({torch.get_num_threads()} threads)"
+    files = {}
+    for asset in registry().values():
+        found = locate(asset, thorough=True)
+        files[asset.name] = f"{found.place}: {found.path}" if found else "not fetched"
+        if asset.bundled and found is None:
+            wrong.append(
+                f"{asset.name} is missing or damaged; run: pip install --force-reinstall faceflex"
+            )
+        cached = home() / asset.file
+        if cached.exists() and not is_right(cached, asset):
+            wrong.append(f"{cached} is not the registered file; move it away")
+    place = home()
+    nearest = next(p for p in (place, *place.parents) if p.exists())
+    if not os.access(nearest, os.W_OK):
+        wrong.append(f"{place} cannot be written; set FACEFLEX_HOME to another folder")
+    report = {
+        "faceflex": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "executable": sys.executable,
+        "device": device,
+        "cache": str(place),
+        "packages": packages,
+        "files": files,
+        "wrong": wrong,
+    }
+    if json_:
+        print_json(report)
+    else:
+        for key, value in report.items():
+            if isinstance(value, dict):
+                typer.echo(f"{key}:")
+                for name, text in value.items():
+                    typer.echo(f"  {name:<12} {text}")
+            elif key != "wrong":
+                typer.echo(f"{key + ':':<12} {value}")
+        for line in wrong:
+            typer.echo(f"wrong: {line}")
+        if not wrong:
+            typer.echo("nothing is wrong")
+    if wrong:
+        raise typer.Exit(1)

@@ -1,0 +1,215 @@
+"""``faceflex edit``: photos in, edited photos out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceflex.cli.common import (
+    DetectorOption,
+    DeviceOption,
+    JsonOption,
+    LandmarkModelOption,
+    OfflineOption,
+    check_choice,
+    expand,
+    go_offline,
+    note,
+    print_json,
+    progress,
+    read_source,
+    report_error,
+)
+
+if TYPE_CHECKING:
+    from faceflex.batch import EditJob, Target
+    from faceflex.editor import Editor
+    from faceflex.plan import Request
+
+
+def edit(
+    photos: Annotated[
+        list[str], typer.Argument(help="Photos, folders, patterns, or - for standard input.")
+    ],
+    attr: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Attribute to sweep; may be given several times."),
+    ] = None,
+    range_: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(
+            "--range",
+            metavar="START STOP STEP",
+            help="Strengths: START in, STOP out. 1 is the mean distance between the classes.  "
+            "[default: 0 2.5 0.5]",
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Versions of each attribute to draw.")] = 1,
+    seed: Annotated[int, typer.Option(help="Fixes which versions are drawn.")] = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=STRENGTH", help="Apply together, in one picture; repeatable."
+        ),
+    ] = None,
+    face: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N|largest|X,Y", help="Which faces; all by default; repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results.  [default: PHOTO-ATTRIBUTE/]")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("-o", metavar="FILE", help="File for a single picture; - too.")
+    ] = None,
+    landmarks: Annotated[
+        bool, typer.Option("--landmarks", help="Also write the photo with its landmarks drawn.")
+    ] = False,
+    sheet: Annotated[bool, typer.Option(help="Write a contact sheet of a sweep.")] = True,
+    detail: Annotated[
+        bool, typer.Option(help="Keep the photo's own detail; without it, paste the decode.")
+    ] = True,
+    provenance: Annotated[
+        bool, typer.Option(help="Mark outputs as edited with a model (XMP).")
+    ] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave outputs that are there alone.")
+    ] = False,
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Face model.")] = "vae",
+    vectors: Annotated[str, typer.Option(metavar="NAME|FILE", help="Its vectors.")] = "vectors",
+    landmark_model: LandmarkModelOption = "landmarks68",
+    detector: DetectorOption = "hog",
+    device: DeviceOption = "auto",
+    offline: OfflineOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Edit the faces of photos.
+
+    A sweep (--attr with --range) writes OUT/sample-1/STRENGTH-ATTRIBUTE.ext and OUT/sheet.png.
+    With --set alone, one picture a photo is written.
+    """
+    from faceflex.errors import UsageError
+    from faceflex.plan import check_selector
+
+    if overwrite and skip_existing:
+        raise UsageError("--overwrite and --skip-existing: give one of them")
+    check_choice("--detector", detector, ("hog", "cnn"))
+    check_choice("--device", device, ("auto", "cpu", "cuda", "mps"))
+    for one in face or ():
+        check_selector(one)
+    go_offline(offline)
+    request = _request(attr or [], range_, samples, set_ or [])
+    names = expand(photos)
+    targets = _targets(request, names, out, file)
+    if any(t.stdout for t in targets) and json_:
+        raise UsageError("-o - and --json: both would use standard output; give -o a file")
+
+    from faceflex.batch import EditJob
+    from faceflex.editor import Editor
+
+    editor = Editor(model, vectors, landmark_model, detector=detector, device=device, detail=detail)
+    request = _checked(request, editor)
+    job = EditJob(
+        request, tuple(face or ()), seed, sheet, landmarks, provenance, overwrite, skip_existing
+    )
+    code = _run(job, editor, names, targets, json_)
+    if code:
+        raise typer.Exit(code)
+
+
+def _request(
+    attr: list[str], range_: tuple[float, float, float] | None, samples: int, pairs: list[str]
+) -> Request:
+    from faceflex.errors import UsageError
+    from faceflex.plan import DEFAULT_RANGE, Request, parse_settings, strengths
+
+    settings = parse_settings(pairs)
+    if not attr and not settings:
+        raise UsageError("nothing to do: give --attr NAME (a sweep) or --set NAME=STRENGTH")
+    if not attr and range_ is not None:
+        raise UsageError("--range: needs an --attr NAME to sweep")
+    if samples < 1:
+        raise UsageError(f"--samples {samples}: needs 1 or more")
+    values = tuple(strengths(*(range_ or DEFAULT_RANGE))) if attr else ()
+    return Request(tuple(attr), values, samples if attr else 1, settings)
+
+
+def _checked(request: Request, editor: Editor) -> Request:
+    """Return the request with attributes by their proper names, all of them known."""
+    from dataclasses import replace
+
+    vectors = editor.vectors
+    attributes = tuple(dict.fromkeys(vectors.find(name) for name in request.attributes))
+    for name in attributes:
+        vectors.sample(name, request.samples)
+    settings = {vectors.find(name): value for name, value in request.settings.items()}
+    return replace(request, attributes=attributes, settings=settings)
+
+
+def _targets(
+    request: Request, names: list[str], out: Path | None, file: Path | None
+) -> list[Target]:
+    """Return where each photo's results go."""
+    from faceflex.batch import Target
+    from faceflex.errors import UsageError
+
+    count = len(request.attributes) * len(request.values) * request.samples or 1
+    if file is not None:
+        if out is not None:
+            raise UsageError("--out and -o: give one of them")
+        if len(names) > 1 or count > 1:
+            raise UsageError(f"-o {file}: is one file; {len(names) * count} pictures are asked for")
+        if str(file) == "-":
+            return [Target(Path(), stdout=True)]
+        from faceflex.photo.save import format_for
+
+        format_for(file)
+        return [Target(file.parent, file)]
+    if names == ["-"] and count == 1 and out is None:
+        return [Target(Path(), stdout=True)]
+    if not request.attributes:
+        return [Target(out or Path())] * len(names)
+    label = "-".join(request.attributes)
+    targets, taken = [], set()
+    for name in names:
+        stem = "stdin" if name == "-" else Path(name).stem
+        base = stem if out is not None else f"{stem}-{label}"
+        unique, number = base, 2
+        while unique in taken:
+            unique, number = f"{base}-{number}", number + 1
+        taken.add(unique)
+        folder = Path(unique) if out is None else out / unique if len(names) > 1 else out
+        targets.append(Target(folder))
+    return targets
+
+
+def _run(job: EditJob, editor: Editor, names: list[str], targets: list[Target], json_: bool) -> int:
+    """Edit photo after photo; return the exit code."""
+    from faceflex.batch import edit_one
+    from faceflex.errors import FaceflexError, NoFaceError
+
+    failed, faceless, made = 0, 0, 0
+    with progress("editing", len(names)) as advance:
+        for number, (name, target) in enumerate(zip(names, targets, strict=True)):
+            try:
+                for record in edit_one(job, editor, name, target, read_source):
+                    made += 1
+                    if json_:
+                        print_json(record)
+            except FaceflexError as error:
+                failed += 1
+                faceless += isinstance(error, NoFaceError)
+                report_error(error)
+                if json_:
+                    print_json({"photo": name, "output": None, "error": str(error)})
+            advance(number + 1, len(names))
+    if made and not any(t.stdout for t in targets):
+        where = targets[0].file or targets[0].folder
+        more = f" and {len(names) - 1} more" if len(names) > 1 and job.request.attributes else ""
+        note(f"{made} picture{'s' * (made != 1)} written to {where}{more}")
+    if not failed:
+        return 0
+    return 3 if faceless == len(names) else 1

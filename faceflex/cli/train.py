@@ -1,0 +1,91 @@
+"""``faceflex train``: the face model and the landmark predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceflex.cli.common import DeviceOption, note, progress
+
+app = typer.Typer(help="Train models.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("vae")
+def vae(
+    data: Annotated[list[Path], typer.Argument(help="Folders: UTKFace, CelebA, or any pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for state, model, losses and samples.")],
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 5000,
+    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 16,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Fixes start, order and noise.")] = 0,
+    cache: Annotated[Path, typer.Option(help="Folder for aligned faces.")] = Path("cache"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Train the face model; started again with the same --out, it goes on where it stopped."""
+    from faceflex.data.cache import open_cache
+    from faceflex.models.device import pick_device
+    from faceflex.train.vae import TrainConfig, Trainer
+
+    config = TrainConfig(steps=steps, batch=batch, rate=rate, beta=beta, seed=seed)
+    where = pick_device(device)
+    with progress("aligning", None) as advance:
+        faces = open_cache(data, cache, advance)
+    note(f"{len(faces):,} faces, {int(faces.held_out.sum()):,} of them held out")
+    trainer = Trainer(faces, out, config, device=where)
+    if trainer.step:
+        note(f"going on from step {trainer.step:,}")
+    with progress("training", steps) as advance:
+
+        def report(step: int, everything: int, terms: dict[str, float]) -> None:
+            advance(step, everything)
+            if step % 100 == 0 or step == everything:
+                note(f"step {step:,}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()))
+
+        trainer.run(report)
+    note(f"written to {out / 'model.safetensors'}")
+
+
+@app.command("landmarks")
+def landmarks(
+    hand: Annotated[Path, typer.Argument(help="Hand-labelled faces: images/ and landmarks68.csv.")],
+    out: Annotated[Path, typer.Option(help="File to write; .dat keeps dlib's own format.")],
+    machine: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Face set with machine-made landmarks; repeatable."),
+    ] = None,
+    cascades: Annotated[int, typer.Option(min=1, help="Cascade levels.")] = 14,
+    trees: Annotated[int, typer.Option(min=1, help="Trees a level.")] = 320,
+    copies: Annotated[int, typer.Option(min=1, help="Disturbed copies of each face.")] = 12,
+    extra: Annotated[int, typer.Option(min=0, help="Machine-labelled faces to add.")] = 9000,
+    seed: Annotated[int, typer.Option(help="Fixes disturbance and training.")] = 0,
+) -> None:
+    """Train the 68-point landmark predictor with dlib, and measure it on a held-out fifth."""
+    from faceflex.errors import UsageError
+    from faceflex.faces.landmarks import LandmarkModel
+    from faceflex.train.landmarks import (
+        LandmarkConfig,
+        landmark_error,
+        machine_labelled,
+        read_hand_labelled,
+        split_hand_labelled,
+        train_landmarks,
+    )
+
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent}: no such folder")
+    train, apart = split_hand_labelled(read_hand_labelled(hand))
+    config = LandmarkConfig(cascades=cascades, trees=trees, copies=copies, extra=extra, seed=seed)
+    more = machine_labelled(machine or [], config.extra, config.seed)
+    note(
+        f"{len(train)} hand-labelled and {len(more)} machine-labelled faces, {len(apart)} held out"
+    )
+    train_landmarks(train, more, out, config)
+    found = landmark_error(LandmarkModel(out), apart)
+    note(
+        f"{out}: {out.stat().st_size:,} bytes; mean point error {found['mean']:.2%}, median "
+        f"{found['median']:.2%} of the distance between the outer eye corners; "
+        f"{found['detected']:.1%} of the faces detected"
+    )

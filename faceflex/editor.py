@@ -1,0 +1,179 @@
+"""The pipeline: detect, align, encode, add vectors, decode, bring detail back, mask, clone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.assets import resolve
+from faceflex.compose.clone import blend
+from faceflex.compose.detail import paste, transfer
+from faceflex.compose.region import Region, face_region
+from faceflex.faces import Face, find_faces
+from faceflex.faces.align import align
+from faceflex.faces.landmarks import LandmarkModel
+from faceflex.models.identity import read_id
+
+if TYPE_CHECKING:
+    from faceflex.models.vae import VAE
+    from faceflex.vectors import AttributeVectors
+
+
+@dataclass(frozen=True)
+class PreparedFace:
+    """A face, encoded.
+
+    Attributes
+    ----------
+    face
+        Where it is.
+    region
+        The part of the photo that an edit of it touches; None when it lies outside.
+    latent
+        (D,) float32 posterior mean.
+    decoded
+        (128, 128, 3) float32 in [0, 1]: what the model makes of the face as it is.
+    """
+
+    face: Face
+    region: Region | None
+    latent: NDArray[np.float32]
+    decoded: NDArray[np.float32]
+
+
+class Editor:
+    """Edits photos; loads each model once, when it is first needed.
+
+    Parameters
+    ----------
+    model, vectors, landmark_model
+        Registered names or paths of files.
+    detector
+        ``hog`` or ``cnn``.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    detail
+        Keep the photo's own detail; otherwise the decode is pasted, as Face Flex does.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "vae",
+        vectors: str | Path = "vectors",
+        landmark_model: str | Path = "landmarks68",
+        *,
+        detector: str = "hog",
+        device: str = "auto",
+        detail: bool = True,
+    ) -> None:
+        self._model_name, self._vectors_name = model, vectors
+        self._landmark_name, self.detector = landmark_model, detector
+        self._device, self.detail = device, detail
+
+    @cached_property
+    def model(self) -> VAE:
+        """The face model."""
+        from faceflex.models.checkpoint import load_vae
+        from faceflex.models.device import pick_device
+
+        return load_vae(resolve(self._model_name), pick_device(self._device))[0]
+
+    @cached_property
+    def model_id(self) -> str:
+        """Its id; known without loading it."""
+        return read_id(resolve(self._model_name))
+
+    @cached_property
+    def vectors(self) -> AttributeVectors:
+        """The attribute vectors of the model."""
+        from faceflex.vectors import AttributeVectors
+
+        return AttributeVectors.load(resolve(self._vectors_name), self.model_id)
+
+    @cached_property
+    def landmarks(self) -> LandmarkModel:
+        """The landmark predictor."""
+        return LandmarkModel(resolve(self._landmark_name))
+
+    def find_faces(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        """Find the faces of an (H, W, 3) uint8 RGB photo, left to right."""
+        return find_faces(rgb, self.landmarks, self.detector)
+
+    def prepare(self, rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[PreparedFace]:
+        """Align and encode faces.
+
+        Parameters
+        ----------
+        rgb
+            (H, W, 3) uint8 photo.
+        faces
+            Which of its faces.
+        """
+        from faceflex.models.codec import decode_float, encode_faces
+
+        if not faces:
+            return []
+        aligned = [align(rgb, face.points) for face in faces]
+        latents = encode_faces(self.model, np.stack([a.crop for a in aligned]))
+        decoded = decode_float(self.model, latents)
+        regions = [
+            face_region(rgb.shape, f.points, a.matrix) for f, a in zip(faces, aligned, strict=True)
+        ]
+        return [
+            PreparedFace(*parts) for parts in zip(faces, regions, latents, decoded, strict=True)
+        ]
+
+    def direction(self, settings: Mapping[str, float]) -> NDArray[np.float32]:
+        """Return the (D,) sum of attributes' mean vectors times their strengths."""
+        total = np.zeros(self.vectors.width, np.float32)
+        for name, strength in settings.items():
+            total += np.float32(strength) * self.vectors.mean(name)
+        return total
+
+    def render(
+        self,
+        rgb: NDArray[np.uint8],
+        faces: Sequence[PreparedFace],
+        shifts: NDArray[np.floating],
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Make one picture for each shift of the latents.
+
+        Parameters
+        ----------
+        rgb
+            (H, W, 3) uint8 photo.
+        faces
+            From :meth:`prepare`.
+        shifts
+            (N, D): what to add to the faces' latents. Zeros give the photo's own pixels.
+
+        Yields
+        ------
+        (H, W, 3) uint8, all faces edited; outside their masks equal to the photo.
+        """
+        from faceflex.models.codec import decode_float
+
+        moved = np.asarray(shifts, np.float32)
+        active: NDArray[np.bool_] = np.asarray(moved.any(axis=1))
+        latents = [p.latent + m for m in moved[active] for p in faces]
+        decoded: Iterator[NDArray[np.float32]] = iter(())
+        if latents:
+            decoded = iter(decode_float(self.model, np.array(latents)))
+        for changed in active:
+            canvas = rgb.copy()
+            for prepared in faces if changed else ():
+                after = next(decoded)
+                if prepared.region is None:
+                    continue
+                if self.detail:
+                    patch = transfer(canvas, prepared.region, prepared.decoded, after)
+                else:
+                    patch = paste(prepared.region, after)
+                blend(canvas, prepared.region, patch)
+            yield canvas

@@ -1,0 +1,6 @@
+"""A photo file: its pixels, upright, and all else in it; written whole or not at all."""
+
+from faceflex.photo.load import Photo, load_photo, load_rgb
+from faceflex.photo.save import encode_photo, write_file
+
+__all__ = ["Photo", "encode_photo", "load_photo", "load_rgb", "write_file"]

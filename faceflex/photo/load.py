@@ -1,0 +1,218 @@
+"""Read a photo."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+
+from faceflex.errors import PhotoError
+from faceflex.photo.metadata import orientation_of, read_xmp, upright_exif, upright_xmp
+from faceflex.photo.pixels import Converter, Native, native_mode, native_pixels, upright
+
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp", ".dib"),
+}
+"""Formats that are read and written, and their suffixes."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo, upright, with what its file said.
+
+    Attributes
+    ----------
+    name
+        What to call it in messages: its path, or ``-``.
+    native
+        The file's pixels, upright: (H, W) or (H, W, C), uint8 or uint16.
+    mode
+        ``L``, ``LA``, ``RGB``, ``RGBA`` or ``CMYK``.
+    format
+        A key of :data:`FORMATS`.
+    exif, icc, xmp
+        Metadata for the upright picture; None when the file has none.
+    options
+        How the file was encoded, as Pillow's ``save`` takes it.
+    """
+
+    name: str
+    native: Native
+    mode: str
+    format: str
+    exif: bytes | None = None
+    icc: bytes | None = None
+    xmp: bytes | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def deep(self) -> bool:
+        """Whether the file's values have 16 bits."""
+        return bool(self.native.dtype == np.uint16)
+
+    @cached_property
+    def converter(self) -> Converter:
+        """Both ways between the file's pixels and RGB."""
+        return Converter(self.mode, self.deep, self.icc)
+
+    @cached_property
+    def rgb(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB, upright; do not write to it."""
+        picture = self.converter.to_rgb(self.native)
+        picture.setflags(write=False)
+        return picture
+
+
+def _deep_colour(image: Image.Image, data: bytes) -> bool:
+    """Tell whether a file has 16 bits in more than one channel, which Pillow would halve."""
+    if image.format == "PNG":
+        return data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x04", b"\x06")
+    if image.format == "TIFF":
+        bits = image.tag_v2.get(258, ())  # type: ignore[attr-defined]
+        return isinstance(bits, tuple) and len(bits) > 1 and set(bits) == {16}
+    return False
+
+
+def _read_deep(image: Image.Image, data: bytes) -> tuple[Native, str]:
+    """Read 16-bit colour: PNG with OpenCV, TIFF with tifffile."""
+    if image.format == "TIFF":
+        import tifffile
+
+        pixels: Any = tifffile.imread(io.BytesIO(data))
+    else:
+        import cv2
+
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if pixels is None:
+            raise ValueError("damaged PNG")
+        order = cv2.COLOR_BGRA2RGBA if pixels.shape[2:] == (4,) else cv2.COLOR_BGR2RGB
+        pixels = cv2.cvtColor(pixels, order)
+    if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise ValueError("this arrangement of 16-bit pixels is not supported")
+    return np.ascontiguousarray(pixels), "RGB" if pixels.shape[2] == 3 else "RGBA"
+
+
+def _options(image: Image.Image, data: bytes, mode: str) -> dict[str, Any]:
+    """Return how a file was encoded, so that its edit can be encoded alike."""
+    options: dict[str, Any] = {}
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        sampling = JpegImagePlugin.get_sampling(image)
+        options["qtables"] = image.quantization
+        options["progressive"] = bool(image.info.get("progressive"))
+        if sampling >= 0 and mode == "RGB":
+            options["subsampling"] = sampling
+    elif image.format == "WEBP":
+        options["lossless"] = b"VP8L" in (data[12:16], *_riff_chunks(data))
+    elif image.format == "TIFF":
+        compression = image.info.get("compression", "raw")
+        lossless = {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"}
+        options["compression"] = compression if compression in lossless else "tiff_adobe_deflate"
+    dpi = image.info.get("dpi")
+    if dpi and image.format in ("JPEG", "PNG", "TIFF", "BMP"):
+        options["dpi"] = tuple(float(v) for v in dpi)
+    return options
+
+
+def _riff_chunks(data: bytes) -> list[bytes]:
+    """Return the names of a WebP file's chunks."""
+    names, at = [], 12
+    while at + 8 <= len(data):
+        names.append(data[at : at + 4])
+        at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+        at += at % 2
+    return names
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    if not data:
+        raise PhotoError(f"{name}: the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise PhotoError(f"{name}: not a picture that can be read; use {known}") from None
+    except Image.DecompressionBombError:
+        raise PhotoError(f"{name}: declares too many pixels; is it damaged?") from None
+    if image.format == "MPO":
+        image.format = "JPEG"  # A JPEG with a second view behind it; the first is edited.
+    elif getattr(image, "n_frames", 1) > 1:
+        raise PhotoError(f"{name}: has several frames or pages; save one of them as its own file")
+    if image.format not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise PhotoError(f"{name}: {image.format} cannot be written back; convert it to {known}")
+    return image
+
+
+def load_photo(source: str | Path | bytes, name: str | None = None) -> Photo:
+    """Read a photo.
+
+    Parameters
+    ----------
+    source
+        Its path, or the file's content.
+    name
+        What to call it in messages; the path by default.
+
+    Returns
+    -------
+    The photo, upright whatever its EXIF orientation.
+
+    Raises
+    ------
+    PhotoError
+        If it cannot be read; the message names the file and the cause.
+    """
+    if isinstance(source, bytes):
+        data, name = source, name or "-"
+    else:
+        name = name or str(source)
+        try:
+            data = Path(source).read_bytes()
+        except OSError as error:
+            raise PhotoError(f"{name}: cannot be read ({error.strerror or error})") from None
+    try:
+        image = _open(data, name)
+        mode = native_mode(image)
+        if _deep_colour(image, data):
+            native, mode = _read_deep(image, data)
+        else:
+            native = native_pixels(image, mode)
+        turned = upright(native, orientation_of(image))
+        height, width = turned.shape[:2]
+        return Photo(
+            name,
+            turned,
+            mode,
+            str(image.format),
+            upright_exif(image, width, height),
+            image.info.get("icc_profile") or None,
+            upright_xmp(read_xmp(image)),
+            _options(image, data, mode),
+        )
+    except PhotoError:
+        raise
+    except MemoryError:
+        raise PhotoError(f"{name}: too large for this machine's memory") from None
+    except Exception as error:
+        # Pillow's decoders raise nearly anything on damaged files.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise PhotoError(f"{name}: damaged or not supported ({reason})") from error
+
+
+def load_rgb(path: Path) -> NDArray[np.uint8]:
+    """Return only a photo's upright (H, W, 3) uint8 RGB pixels; see :func:`load_photo`."""
+    return load_photo(path).rgb

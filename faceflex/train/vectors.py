@@ -1,0 +1,82 @@
+"""Attribute vectors from labelled faces: encode them all, then estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from faceflex.data.cache import AlignedCache
+from faceflex.errors import UsageError
+from faceflex.models.codec import encode_faces
+from faceflex.models.vae import VAE
+from faceflex.vectors import (
+    VERSIONS,
+    AttributeVectors,
+    auc_score,
+    describe,
+    estimate,
+    read_linearly,
+)
+
+_MIN_HELD_OUT = 5  # Held-out faces of either class that an AUC needs.
+
+Progress = Callable[[int, int], None]
+
+
+def build_vectors(
+    cache: AlignedCache,
+    model: VAE,
+    model_id: str,
+    *,
+    attributes: Sequence[str] | None = None,
+    versions: int = VERSIONS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> AttributeVectors:
+    """Estimate vectors from the training faces of a cache, and measure them on the held-out ones.
+
+    Parameters
+    ----------
+    cache
+        Aligned faces with CelebA's labels.
+    model, model_id
+        The face model, in evaluation mode, and its id.
+    attributes
+        Which attributes; all by default.
+    versions, seed
+        As for :func:`faceflex.vectors.estimate`.
+    progress
+        Called with (faces encoded, faces in all).
+
+    Raises
+    ------
+    UsageError
+        If the faces have no such labels, or too few of a class.
+    """
+    known = next((set(labels) for labels in cache.labels if labels), set())
+    wanted = list(attributes) if attributes else sorted(known)
+    unknown = [name for name in wanted if name not in known]
+    if unknown or not wanted:
+        names = ", ".join(sorted(known)) or "none"
+        raise UsageError(
+            f"no labels for {', '.join(unknown) or 'any attribute'}; there are: {names}"
+        )
+    index = np.array([i for i, labels in enumerate(cache.labels) if set(labels) == known])
+    latents, step = [], 128
+    for start in range(0, len(index), step):
+        latents.append(encode_faces(model, cache.crops(index[start : start + step])))
+        if progress:
+            progress(min(start + step, len(index)), len(index))
+    z, apart = np.concatenate(latents), cache.held_out[index]
+    labels = {name: np.array([cache.labels[i][name] > 0 for i in index]) for name in sorted(known)}
+    train = {name: has[~apart] for name, has in labels.items()}
+    found, info = {}, {}
+    for name in wanted:
+        vectors, gap = estimate(z[~apart], train, name, versions=versions, seed=seed)
+        found[name] = vectors
+        truth, auc = labels[name][apart], None
+        if min(int(truth.sum()), int((~truth).sum())) >= _MIN_HELD_OUT:
+            auc = auc_score(read_linearly(z[~apart], train[name], z[apart]), truth)
+        info[name] = describe(vectors, gap, train[name], auc)
+    return AttributeVectors(found, info, model_id)
