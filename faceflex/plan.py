@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faceflex.errors import NoFaceError, UsageError
-from faceflex.faces import Face
+
+if TYPE_CHECKING:
+    from faceflex.faces import Face
 
 DEFAULT_RANGE = (0.0, 2.5, 0.5)
 MAX_STRENGTHS = 1000

@@ -103,15 +103,14 @@ def edit(
     go_offline(offline)
     request = _request(attr or [], range_, samples, set_ or [])
     names = expand(photos)
-    targets = _targets(request, names, out, file)
-    if any(t.stdout for t in targets) and json_:
-        raise UsageError("-o - and --json: both would use standard output; give -o a file")
-
     from faceflex.batch import EditJob
     from faceflex.editor import Editor
 
     editor = Editor(model, vectors, landmark_model, detector=detector, device=device, detail=detail)
     request = _checked(request, editor)
+    targets = _targets(request, names, out, file)
+    if any(t.stdout for t in targets) and json_:
+        raise UsageError("-o - and --json: both would use standard output; give -o a file")
     job = EditJob(
         request, tuple(face or ()), seed, sheet, landmarks, provenance, overwrite, skip_existing
     )

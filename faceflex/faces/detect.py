@@ -1,15 +1,16 @@
 """Find faces with dlib's HOG detector, in photos of any size and faces of any turn.
 
 The detector (Dalal and Triggs 2005; King 2015) wants faces of about 80 pixels and upright ones.
-It runs on a copy with a bounded long side; when it finds nothing, on a larger copy, then with a
-lower threshold, then on tilted copies, then on quarter turns.
+It runs on a copy with a bounded long side, upright and tilted either way; when it finds nothing, on
+a larger copy, then on quarter turns, then with a lower threshold. A face that it is unsure of is
+also looked for in quarter turns: an upside-down face can look a little like an upright one.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import cv2
@@ -19,16 +20,11 @@ from numpy.typing import NDArray
 LONG_SIDE = 1024
 """Long side of the first copy in pixels; faces from 8 % of it are found."""
 
-_LARGE_SIDE, _MAX_ENLARGEMENT = 2048, 3.0
+_LARGE_SIDE, _TILT_SIDE, _MAX_ENLARGEMENT = 2048, 720, 3.0
 _LOW_THRESHOLD = -0.35
-# What to try, in turn, until something is found: long side, threshold, turns in degrees.
-_PASSES: tuple[tuple[int, float, tuple[float, ...]], ...] = (
-    (LONG_SIDE, 0.0, (0.0,)),
-    (_LARGE_SIDE, 0.0, (0.0,)),
-    (LONG_SIDE, 0.0, (-35.0, 35.0)),
-    (LONG_SIDE, _LOW_THRESHOLD, (0.0,)),
-    (LONG_SIDE, 0.0, (90.0, 270.0, 180.0)),
-)
+_TILTS, _TILT_THRESHOLD = (-35.0, 35.0), 0.25
+_QUARTERS = (90.0, 180.0, 270.0)
+_SURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,6 @@ Finder = Callable[[NDArray[np.uint8], float], list[tuple[float, float, float, fl
 """Picture and threshold -> left, top, right, bottom and score of each face."""
 
 
-@cache
 def _hog() -> Finder:
     import dlib
 
@@ -80,7 +75,6 @@ def _hog() -> Finder:
     return find
 
 
-@cache
 def _cnn() -> Finder:
     import dlib
 
@@ -98,6 +92,17 @@ def _cnn() -> Finder:
 
 
 DETECTORS: dict[str, Callable[[], Finder]] = {"hog": _hog, "cnn": _cnn}
+"""Makers of detectors by name."""
+
+_own = threading.local()
+
+
+def _finder(name: str) -> Finder:
+    """Return this thread's detector: dlib's keep their scratch space, so threads cannot share."""
+    made: dict[str, Finder] = _own.__dict__
+    if name not in made:
+        made[name] = DETECTORS[name]()
+    return made[name]
 
 
 def _run(
@@ -157,15 +162,16 @@ def detect(image: NDArray[np.uint8], detector: str = "hog") -> list[Detection]:
     -------
     Boxes, the most certain first; empty when nothing looks like a face.
     """
-    find, last = DETECTORS[detector](), None
-    for long_side, threshold, turns in _PASSES:
-        if min(image.shape[:2]) < 20:
-            return []
-        enlarged = min(long_side, int(max(image.shape[:2]) * _MAX_ENLARGEMENT))
-        if (enlarged, threshold) == last and turns == (0.0,):
-            continue  # A small photo's larger copy would be the same one.
-        last = (enlarged, threshold)
-        found = [d for turn in turns for d in _run(image, find, long_side, threshold, turn)]
-        if found:
-            return _distinct(found)
-    return []
+    if min(image.shape[:2]) < 20:
+        return []
+    find = _finder(detector)
+
+    def look(long_side: int, threshold: float, *turns: float) -> list[Detection]:
+        return [d for turn in turns for d in _run(image, find, long_side, threshold, turn)]
+
+    found = look(LONG_SIDE, 0.0, 0.0) + look(_TILT_SIDE, _TILT_THRESHOLD, *_TILTS)
+    if not found and max(image.shape[:2]) * _MAX_ENLARGEMENT > LONG_SIDE:
+        found = look(_LARGE_SIDE, 0.0, 0.0)
+    if max((d.score for d in found), default=0.0) < _SURE:
+        found += look(LONG_SIDE, 0.0, *_QUARTERS)
+    return _distinct(found or look(LONG_SIDE, _LOW_THRESHOLD, 0.0))

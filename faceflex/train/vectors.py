@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faceflex.data.cache import AlignedCache
 from faceflex.errors import UsageError
@@ -22,6 +23,23 @@ from faceflex.vectors import (
 _MIN_HELD_OUT = 5  # Held-out faces of either class that an AUC needs.
 
 Progress = Callable[[int, int], None]
+
+
+def encode_both_ways(
+    cache: AlignedCache,
+    index: Sequence[int] | NDArray[np.integer],
+    model: VAE,
+    progress: Progress | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the latents (N, D) of the faces ``index``, and those of their mirror images."""
+    plain, mirrored, step = [], [], 128
+    for start in range(0, len(index), step):
+        crops = cache.crops(index[start : start + step])
+        plain.append(encode_faces(model, crops))
+        mirrored.append(encode_faces(model, np.ascontiguousarray(crops[:, :, ::-1])))
+        if progress:
+            progress(min(start + step, len(index)), len(index))
+    return np.concatenate(plain), np.concatenate(mirrored)
 
 
 def build_vectors(
@@ -63,12 +81,10 @@ def build_vectors(
             f"no labels for {', '.join(unknown) or 'any attribute'}; there are: {names}"
         )
     index = np.array([i for i, labels in enumerate(cache.labels) if set(labels) == known])
-    latents, step = [], 128
-    for start in range(0, len(index), step):
-        latents.append(encode_faces(model, cache.crops(index[start : start + step])))
-        if progress:
-            progress(min(start + step, len(index)), len(index))
-    z, apart = np.concatenate(latents), cache.held_out[index]
+    # The mean of a face and its mirror image: no label knows left from right, and directions of
+    # symmetric attributes come out symmetric.
+    z = np.mean(encode_both_ways(cache, index, model, progress), axis=0)
+    apart = cache.held_out[index]
     labels = {name: np.array([cache.labels[i][name] > 0 for i in index]) for name in sorted(known)}
     train = {name: has[~apart] for name, has in labels.items()}
     found, info = {}, {}

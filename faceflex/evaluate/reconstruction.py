@@ -1,0 +1,148 @@
+"""How well a face model reconstructs faces that it never saw, and what its latents know.
+
+Run as ``python -m faceflex.evaluate.reconstruction DATA...``; prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceflex.data.cache import MARGIN, AlignedCache, open_cache
+from faceflex.faces.align import SIZE
+from faceflex.faces.mask import fill_hull
+from faceflex.models.codec import decode_faces, encode_faces
+from faceflex.models.vae import VAE
+from faceflex.train.vectors import encode_both_ways
+
+
+def compare(
+    face: NDArray[np.uint8], decoded: NDArray[np.uint8], points: NDArray[np.floating]
+) -> dict[str, float]:
+    """Compare a face with its reconstruction inside the hull of its landmarks.
+
+    Parameters
+    ----------
+    face, decoded
+        (128, 128, 3) uint8.
+    points
+        (68, 2) landmarks in pixels of the crop.
+
+    Returns
+    -------
+    ``psnr`` in dB; ``l1``, the mean absolute difference in [0, 1]; ``ssim`` (Wang et al. 2004, on
+    RGB); ``sharpness``, the variance of the Laplacian, decoded over original.
+    """
+    from skimage.metrics import structural_similarity
+
+    hull = fill_hull(points, SIZE)
+    a, b = face.astype(np.float64) / 255, decoded.astype(np.float64) / 255
+    mse = float(((a - b)[hull] ** 2).mean())
+    _, ssim = structural_similarity(a, b, channel_axis=2, data_range=1.0, full=True)
+
+    def sharpness(picture: NDArray[np.uint8]) -> float:
+        gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float64)
+        return float(cv2.Laplacian(gray, cv2.CV_64F)[hull].var())
+
+    return {
+        "psnr": -10 * np.log10(max(mse, 1e-10)),
+        "l1": float(np.abs(a - b)[hull].mean()),
+        "ssim": float(ssim[hull].mean()),
+        "sharpness": sharpness(decoded) / max(sharpness(face), 1e-9),
+    }
+
+
+def reconstruction(cache: AlignedCache, model: VAE) -> dict[str, dict[str, float]]:
+    """Measure the held-out faces of each source; means, and the median for sharpness."""
+    found = {}
+    for source in sorted(set(cache.sources)):
+        index = [i for i, s in enumerate(cache.sources) if s == source and cache.held_out[i]]
+        if not index:
+            continue
+        faces = cache.crops(index)
+        decoded = decode_faces(model, encode_faces(model, faces))
+        points = cache.points[index] - MARGIN
+        rows = [compare(*row) for row in zip(faces, decoded, points, strict=True)]
+        table = {k: np.array([r[k] for r in rows]) for k in rows[0]}
+        result = {k: round(float(v.mean()), 4) for k, v in table.items() if k != "sharpness"}
+        result["sharpness_median"] = round(float(np.median(table["sharpness"])), 4)
+        found[source] = {"faces": len(index), **result}
+    return found
+
+
+def linear_probe(cache: AlignedCache, model: VAE, penalty: float = 3e-3) -> dict[str, Any]:
+    """Predict CelebA's labels from latents by logistic regression, one for each.
+
+    Trained on the training faces and their mirror images, measured on the held-out ones.
+
+    Returns
+    -------
+    ``mean`` and ``majority`` accuracy, and ``attributes``: accuracy by name. Empty when the cache
+    has no such labels.
+    """
+    index = [i for i, labels in enumerate(cache.labels) if len(labels) == 40]
+    if not index:
+        return {}
+    names = sorted(cache.labels[index[0]])
+    truth = np.array([[cache.labels[i][n] > 0 for n in names] for i in index])
+    apart = cache.held_out[index]
+    plain, mirrored = encode_both_ways(cache, index, model)
+    latents = np.concatenate([plain[~apart], mirrored[~apart], plain[apart]])
+    truth = np.concatenate([truth[~apart], truth[~apart], truth[apart]])
+    x, y = torch.from_numpy(latents - plain.mean(axis=0)), torch.from_numpy(truth).float()
+    train, test = slice(0, 2 * int((~apart).sum())), slice(2 * int((~apart).sum()), None)
+    weight = torch.zeros(x.shape[1], len(names), requires_grad=True)
+    bias = torch.zeros(len(names), requires_grad=True)
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        logits = x[train] @ weight + bias
+        value = torch.nn.functional.binary_cross_entropy_with_logits(logits, y[train]) * len(names)
+        value = value + penalty * weight.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        right = ((x[test] @ weight + bias > 0) == (y[test] > 0.5)).float().mean(dim=0)
+    common = (y[train].mean(dim=0) > 0.5).float()
+    majority = float((y[test] == common).float().mean())
+    return {
+        "mean": round(float(right.mean()), 4),
+        "majority": round(majority, 4),
+        "attributes": {n: round(float(v), 4) for n, v in zip(names, right, strict=True)},
+    }
+
+
+def main() -> None:
+    """Print the figures of a model for face sets."""
+    import argparse
+    import sys
+
+    from faceflex.assets import resolve
+    from faceflex.models.checkpoint import load_vae
+
+    parser = argparse.ArgumentParser(prog="python -m faceflex.evaluate.reconstruction")
+    parser.add_argument("data", nargs="+", type=Path, help="folders of face sets")
+    parser.add_argument("--model", default="vae", help="registered name or file")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="aligned faces")
+    options = parser.parse_args()
+    cache = open_cache(options.data, options.cache)
+    model, identity = load_vae(resolve(options.model))
+    result = {
+        "model": identity,
+        **reconstruction(cache, model),
+        "probe": linear_probe(cache, model),
+    }
+    sys.stdout.write(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Shared parts: a real photo, the bundled models loaded once, and the command as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PORTRAIT = ROOT / "examples" / "portrait.jpg"
+
+
+@pytest.fixture(scope="session")
+def portrait():
+    """The example photo."""
+    from faceflex.photo import load_photo
+
+    return load_photo(PORTRAIT)
+
+
+@pytest.fixture(scope="session")
+def small_portrait(portrait):
+    """(450, 450, 3) uint8: the example photo at a third of its size."""
+    import cv2
+
+    return cv2.resize(portrait.rgb, (450, 450), interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="session")
+def editor():
+    """An editor with the bundled models."""
+    from faceflex import Editor
+
+    return Editor(device="cpu")
+
+
+@pytest.fixture
+def png(tmp_path, small_portrait):
+    """A PNG photo of 450 pixels."""
+    from PIL import Image
+
+    path = tmp_path / "friend.png"
+    Image.fromarray(small_portrait).save(path)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run ``faceflex`` as a process in an empty folder; returns the finished process."""
+
+    def call(*arguments, stdin=None, home=None, text=True):
+        env = {**os.environ, "FACEFLEX_HOME": str(home or tmp_path / "home"), "COLUMNS": "200"}
+        env.pop("FACEFLEX_DEBUG", None)
+        done = subprocess.run(
+            [sys.executable, "-m", "faceflex", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            cwd=tmp_path,
+            env=env,
+            timeout=120,
+            check=False,
+        )
+        if text:
+            done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+        return done
+
+    return call
+
+
+def face_points(seed: int = 0, noise: float = 1.5) -> np.ndarray:
+    """Return 68 points near the template."""
+    from faceflex.faces.align import template
+
+    rng = np.random.default_rng(seed)
+    return (template() + rng.normal(0, noise, (68, 2))).astype(np.float32)

@@ -1,0 +1,165 @@
+"""Masks, cloning and detail transfer: what may change, and how it joins."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faceflex.compose.clone import blend, membrane
+from faceflex.compose.detail import paste, transfer
+from faceflex.compose.region import face_region
+from faceflex.faces.align import apply, invert, similarity, template
+from tests.conftest import face_points
+
+
+def place(scale, dx, dy):
+    """Return 68 points of a face of ``scale`` crop sizes, shifted by (dx, dy) pixels."""
+    return (face_points(1) * scale + [dx, dy]).astype(np.float32)
+
+
+def region_of(points, height, width):
+    return face_region((height, width, 3), points, similarity(points))
+
+
+def photo_of(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    low = rng.integers(60, 200, (6, 6, 3)).astype(np.float32)
+    smooth = cv2.resize(low, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(smooth + rng.normal(0, 4, (height, width, 3)), 0, 255).astype(np.uint8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.3, 4), st.floats(-200, 500), st.floats(-200, 500), st.integers(0, 5))
+def test_nothing_outside_the_mask_changes_wherever_the_face_lies(scale, dx, dy, seed):
+    photo = photo_of(300, 400, seed)
+    region = region_of(place(scale, dx, dy), 300, 400)
+    if region is None:
+        return
+    width, height = region.size
+    assert 0 <= region.left < region.right <= 400
+    assert 0 <= region.top < region.bottom <= 300
+    assert region.mask.shape == (height, width)
+    canvas = photo.copy()
+    rng = np.random.default_rng(seed)
+    blend(canvas, region, rng.uniform(0, 255, (height, width, 3)).astype(np.float32))
+    outside = np.ones((300, 400), bool)
+    outside[region.top : region.bottom, region.left : region.right] = region.mask == 0
+    assert np.array_equal(canvas[outside], photo[outside])
+
+
+def test_a_face_outside_the_photo_has_no_region():
+    assert region_of(place(1, 900, 0), 300, 400) is None
+
+
+def test_the_mask_is_soft_at_the_hull_and_full_in_the_middle():
+    region = region_of(place(2, 60, 30), 400, 400)
+    mask = region.mask
+    assert mask.max() == 1.0
+    assert mask[0].max() == mask[-1].max() == mask[:, 0].max() == mask[:, -1].max() == 0
+    steps = np.abs(np.diff(mask, axis=0)).max()
+    assert steps < 0.35
+
+
+def test_the_mask_rises_over_the_brows():
+    points = place(2, 60, 30)
+    region = region_of(points, 400, 400)
+    brow = points[17:27].min(axis=0)[1]
+    box = (points.max(axis=0) - points.min(axis=0)).max()
+    assert region.top < brow - 0.1 * box
+
+
+def test_at_the_photos_border_the_mask_stays_full():
+    points = place(2, 60, -70)
+    region = region_of(points, 400, 400)
+    assert region.top == 0
+    assert region.mask[0].max() == 1.0
+
+
+def test_a_region_and_its_crop_share_coordinates():
+    points = place(2.5, 33, 21)
+    region = region_of(points, 500, 500)
+    ramp = np.stack(np.meshgrid(np.arange(128), np.arange(128)), axis=-1).astype(np.float32)
+    brought = region.bring(np.ascontiguousarray(ramp))
+    nose = points[30]
+    x, y = np.round(nose).astype(int)
+    seen = brought[y - region.top, x - region.left]
+    expected = apply(similarity(points), np.float32([[x, y]]))[0]
+    assert np.abs(seen - expected).max() < 0.1
+
+
+def test_no_change_transfers_as_the_photo_itself():
+    photo = photo_of(400, 400)
+    region = region_of(place(2, 60, 30), 400, 400)
+    decode = np.random.default_rng(0).random((128, 128, 3)).astype(np.float32)
+    assert np.array_equal(transfer(photo, region, decode, decode), region.cut(photo))
+
+
+def test_a_change_is_transferred_and_grain_is_kept():
+    photo = photo_of(400, 400)
+    region = region_of(place(2, 60, 30), 400, 400)
+    before = np.full((128, 128, 3), 0.5, np.float32)
+    after = before.copy()
+    mouth = template()[48:68].mean(axis=0).astype(int)
+    cv2.circle(after, (int(mouth[0]), int(mouth[1])), 12, (0.8, 0.5, 0.5), -1)
+    canvas = photo.copy()
+    blend(canvas, region, transfer(photo, region, before, after))
+    x, y = apply(invert(similarity(place(2, 60, 30))), mouth[None].astype(np.float32))[0].astype(
+        int
+    )
+    change = canvas[y, x].astype(int) - photo[y, x]
+    assert change[0] > 45
+    assert np.abs(change[1:]).max() < 15
+    patch = (slice(y - 8, y + 8), slice(x - 8, x + 8))
+    grain = cv2.Laplacian(canvas[patch], cv2.CV_64F).std()
+    assert grain > 0.8 * cv2.Laplacian(photo[patch], cv2.CV_64F).std()
+
+
+def test_the_clone_takes_its_brightness_from_the_photo_around_it():
+    photo = np.full((400, 400, 3), 150, np.uint8)
+    region = region_of(place(2, 60, 30), 400, 400)
+    patch = np.full((*region.mask.shape, 3), 90.0, np.float32)
+    canvas = photo.copy()
+    blend(canvas, region, patch)
+    assert np.abs(canvas.astype(int) - 150).max() <= 3
+
+
+def test_a_mask_of_a_few_pixels_is_blended_without_the_clone():
+    photo = photo_of(300, 400)
+    region = region_of(place(0.05, 200, 150), 300, 400)
+    if region is not None:
+        patch = np.full((*region.mask.shape, 3), 90.0, np.float32)
+        assert membrane(patch, region.cut(photo), region.mask) is None
+        blend(photo, region, patch)
+
+
+@pytest.mark.parametrize("corner", [(-60, -60), (300, -60), (-60, 330), (300, 330)])
+def test_faces_over_the_photos_corners_are_cloned_without_harm(corner):
+    photo = photo_of(460, 430)
+    region = region_of(place(1.6, *corner), 460, 430)
+    assert region is not None
+    canvas = photo.copy()
+    patch = paste(region, np.full((128, 128, 3), 0.4, np.float32))
+    blend(canvas, region, patch)
+    changed = (canvas != photo).any(axis=2)
+    assert changed.any()
+    # Brightness follows the photo: a flat grey patch never stands out as a block of its own.
+    inside = canvas[changed].astype(float).mean()
+    assert abs(inside - photo[changed].astype(float).mean()) < 40
+
+
+def test_a_large_region_costs_a_small_solver(monkeypatch):
+    seen = []
+    real = cv2.seamlessClone
+
+    def watched(source, *rest):
+        seen.append(source.shape)
+        return real(source, *rest)
+
+    monkeypatch.setattr(cv2, "seamlessClone", watched)
+    photo = photo_of(1600, 1600)
+    region = region_of(place(11, 60, 30), 1600, 1600)
+    blend(photo, region, region.cut(photo).astype(np.float32) + 5)
+    assert max(seen[0]) <= 256

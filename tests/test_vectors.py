@@ -1,0 +1,149 @@
+"""Attribute vectors: estimation, calibration, sampling, files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from faceflex.assets import resolve
+from faceflex.errors import AssetError, UsageError
+from faceflex.models.identity import read_id
+from faceflex.vectors import (
+    AttributeVectors,
+    auc_score,
+    describe,
+    estimate,
+    read_linearly,
+)
+
+
+@pytest.fixture
+def world():
+    """Latents in which a smile is 2 along axis 0, and sex 3 along axis 1; men smile less."""
+    rng = np.random.default_rng(0)
+    male = rng.random(6000) < 0.5
+    smiling = rng.random(6000) < np.where(male, 0.25, 0.75)
+    latents = rng.normal(0, 1, (6000, 12)).astype(np.float32)
+    latents[:, 0] += 2.0 * smiling
+    latents[:, 1] += 3.0 * male
+    return latents, {"Smiling": smiling, "Male": male}
+
+
+def test_strength_one_is_the_distance_between_the_classes(world):
+    latents, labels = world
+    versions, gap = estimate(latents, labels, "Smiling")
+    direction = versions.mean(axis=0)
+    assert versions.shape == (25, 12)
+    assert gap == pytest.approx(2.0, abs=0.15)
+    assert np.linalg.norm(direction) == pytest.approx(gap, rel=0.1)
+    unit = direction / np.linalg.norm(direction)
+    assert np.allclose(versions @ unit, gap, rtol=0.12)
+
+
+def test_a_smile_is_not_also_a_change_of_sex(world):
+    latents, labels = world
+    balanced = estimate(latents, labels, "Smiling")[0].mean(axis=0)
+    plain = estimate(latents, {"Smiling": labels["Smiling"]}, "Smiling")[0].mean(axis=0)
+    assert abs(plain[1]) > 1.0
+    assert abs(balanced[1]) < 0.25
+
+
+def test_versions_differ_and_repeat_with_the_seed(world):
+    latents, labels = world
+    first, _ = estimate(latents, labels, "Smiling", seed=1)
+    again, _ = estimate(latents, labels, "Smiling", seed=1)
+    other, _ = estimate(latents, labels, "Smiling", seed=2)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert np.linalg.norm(first[0] - first[1]) > 0.05
+
+
+def test_a_class_of_one_face_is_refused(world):
+    latents, _ = world
+    lonely = np.zeros(len(latents), bool)
+    lonely[0] = True
+    with pytest.raises(UsageError, match="at least two faces"):
+        estimate(latents, {"Bald": lonely}, "Bald")
+
+
+def test_auc_and_the_linear_reader(world):
+    latents, labels = world
+    assert auc_score(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 0, 1, 1], bool)) == 1.0
+    assert auc_score(np.array([0.1, 0.2, 0.3, 0.4]), np.array([1, 0, 0, 1], bool)) == 0.5
+    scores = read_linearly(latents[:3000], labels["Male"][:3000], latents[3000:])
+    assert auc_score(scores, labels["Male"][3000:]) > 0.95
+    noise = np.random.default_rng(5).random(3000) < 0.5
+    assert abs(auc_score(scores, noise) - 0.5) < 0.05
+
+
+def made(world, model="abc"):
+    latents, labels = world
+    versions, info = {}, {}
+    for name in labels:
+        versions[name], gap = estimate(latents, labels, name)
+        info[name] = describe(versions[name], gap, labels[name], 0.95)
+    return AttributeVectors(versions, info, model)
+
+
+def test_a_file_comes_back_as_it_was(world, tmp_path):
+    vectors = made(world)
+    vectors.save(tmp_path / "v.safetensors")
+    back = AttributeVectors.load(tmp_path / "v.safetensors", "abc")
+    assert back.names == ["Male", "Smiling"]
+    assert back.info == vectors.info
+    assert np.allclose(back.mean("Smiling"), vectors.mean("Smiling"), atol=2e-3)
+    assert back.info["Smiling"].reliability == "good"
+
+
+def test_vectors_of_another_model_are_refused(world, tmp_path):
+    made(world).save(tmp_path / "v.safetensors")
+    with pytest.raises(AssetError, match=r"belong to model abc, not to xyz.*build-vectors"):
+        AttributeVectors.load(tmp_path / "v.safetensors", "xyz")
+
+
+@pytest.mark.parametrize("cut", [0, 7, 100, -9])
+def test_a_damaged_file_is_refused_in_one_line(world, tmp_path, cut):
+    path = tmp_path / "v.safetensors"
+    made(world).save(path)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(AssetError, match=r"v\.safetensors") as caught:
+        AttributeVectors.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_that_are_not_finite_are_refused(world, tmp_path):
+    vectors = made(world)
+    vectors.versions["Male"][3, 3] = np.nan
+    vectors.save(tmp_path / "v.safetensors")
+    with pytest.raises(AssetError, match="not finite"):
+        AttributeVectors.load(tmp_path / "v.safetensors")
+
+
+def test_one_sample_is_the_mean_and_more_are_versions(world):
+    vectors = made(world)
+    assert np.allclose(vectors.sample("Male", 1)[0], vectors.versions["Male"].mean(axis=0))
+    three = vectors.sample("Male", 3, seed=4)
+    assert three.shape == (3, 12)
+    assert np.array_equal(three, vectors.sample("Male", 3, seed=4))
+    assert not np.array_equal(three, vectors.sample("Male", 3, seed=5))
+    assert all((vectors.versions["Male"] == row).all(axis=1).any() for row in three)
+    with pytest.raises(UsageError, match="26 samples asked; Male has 1 to 25"):
+        vectors.sample("Male", 26)
+
+
+def test_names_are_found_and_suggested(world):
+    vectors = made(world)
+    assert vectors.find("smiling") == "Smiling"
+    with pytest.raises(UsageError, match="did you mean Smiling"):
+        vectors.find("Smilling")
+    with pytest.raises(UsageError, match="unknown attribute 'zzz' "):
+        vectors.find("zzz")
+
+
+def test_the_bundled_vectors_fit_the_bundled_model():
+    model = read_id(resolve("vae"))
+    vectors = AttributeVectors.load(resolve("vectors"), model)
+    assert len(vectors.names) == 40
+    assert all(v.shape == (25, 500) for v in vectors.versions.values())
+    for name in ("Smiling", "Male", "Eyeglasses"):
+        assert vectors.info[name].reliability == "good"
