@@ -76,6 +76,14 @@ def test_a_picture_without_a_face_has_none():
     assert find_faces(np.zeros((1, 900, 3), np.uint8)) == []
 
 
+def test_a_badge_is_not_a_face():
+    from skimage import data
+
+    # dlib's detector alone also sees one on the mission patch.
+    (face,) = find_faces(np.ascontiguousarray(data.astronaut()))
+    assert face.box[1] < 130 < face.box[3] + 1
+
+
 def test_threads_do_not_mix_up_their_photos(small_portrait):
     from concurrent.futures import ThreadPoolExecutor
 

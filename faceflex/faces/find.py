@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.detect import detect
-from faceflex.faces.landmarks import LandmarkModel
+from faceflex.faces.align import similarity, warp
+from faceflex.faces.detect import Detection, detect, look_again
+from faceflex.faces.landmarks import FRAME, LandmarkModel, frame_box, frame_template
 
 _MIN_SIDE = 12.0
 
@@ -65,13 +66,25 @@ def find_faces(
         from faceflex.assets import resolve
 
         model = LandmarkModel(model or resolve("landmarks68"))
-    found = sorted(
-        (d for d in detect(image, detector) if d.side >= _MIN_SIDE), key=lambda d: d.centre
-    )
+    known: dict[Detection, NDArray[np.float32]] = {}
+
+    def points_of(one: Detection) -> NDArray[np.float32]:
+        if one not in known:
+            known[one] = model.find(image, one.centre, one.side, one.degrees)
+        return known[one]
+
+    def is_face(one: Detection) -> bool:
+        if detector != "hog":
+            return True
+        frame, _ = warp(image, similarity(points_of(one), frame_template()), FRAME)
+        x, y, side = frame_box()
+        return look_again(frame, (x, y), side)
+
+    found = [d for d in detect(image, detector, is_face) if d.side >= _MIN_SIDE]
+    found.sort(key=lambda d: d.centre)
     faces = []
     for number, one in enumerate(found, start=1):
         (x, y), half = one.centre, one.side / 2
         box = (round(x - half), round(y - half), round(x + half), round(y + half))
-        points = model.find(image, one.centre, one.side, one.degrees)
-        faces.append(Face(number, box, one.score, points))
+        faces.append(Face(number, box, one.score, points_of(one)))
     return faces

@@ -66,8 +66,8 @@ def load_vae(path: Path, device: str = "cpu") -> tuple[VAE, str]:
         fields: dict[str, Any] = json.loads(metadata["config"])
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
         config = VAEConfig(**fields)
-        with torch.device("meta"):
-            model = VAE(config)
+        # Not on the meta device: that would import torch's compiler, for more than a second.
+        model = VAE(config)
         tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
         model.load_state_dict(tensors, assign=True)
         identity = metadata["id"]

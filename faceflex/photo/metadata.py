@@ -7,86 +7,84 @@ Metadata 2025.1.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from PIL import Image
+
+from faceflex.photo.exif import ORIENTATION, upright_block, upright_tags
 
 DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
-ORIENTATION = 0x0112
-_EXIF_IFD, _WIDTH, _HEIGHT = 0x8769, 0xA002, 0xA003
+JPEG_LIMIT = 65000
+"""Bytes of EXIF or XMP that fit into a JPEG's segment, with what stands around them."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _META = "adobe:ns:meta/"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
+_EXIF = "http://ns.adobe.com/exif/1.0/"
+_XMP = "http://ns.adobe.com/xap/1.0/"
+_NOTE = "http://ns.adobe.com/xmp/note/"
 _NAMESPACES = {
     "x": _META,
     "rdf": _RDF,
     "Iptc4xmpExt": _IPTC,
     "tiff": _TIFF,
-    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "xmp": _XMP,
     "xmpMM": "http://ns.adobe.com/xap/1.0/mm/",
     "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
     "stEvt": "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#",
     "stRef": "http://ns.adobe.com/xap/1.0/sType/ResourceRef#",
     "dc": "http://purl.org/dc/elements/1.1/",
-    "exif": "http://ns.adobe.com/exif/1.0/",
+    "exif": _EXIF,
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
     "crs": "http://ns.adobe.com/camera-raw-settings/1.0/",
     "lr": "http://ns.adobe.com/lightroom/1.0/",
     "aux": "http://ns.adobe.com/exif/1.0/aux/",
 }
+_DEEPEST = 100
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation of a picture, 1 to 8; 1 when absent or nonsense."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except (SyntaxError, ValueError, TypeError, OSError, KeyError):
+    except Exception:  # Pillow raises nearly anything on damaged EXIF.
         return 1
     return value if value in range(1, 9) else 1
 
 
-def upright_exif(image: Image.Image, width: int, height: int) -> bytes | None:
+def upright_exif(image: Image.Image, data: bytes, width: int, height: int) -> bytes | None:
     """Return a picture's EXIF for its upright copy: orientation 1, true size, no thumbnail.
+
+    Parameters
+    ----------
+    image, data
+        The picture and its file.
+    width, height
+        Of the upright copy.
 
     Returns
     -------
     The bytes that Pillow's ``save(exif=...)`` takes; None when there is no EXIF, or none that can
     be read.
     """
-    try:
-        exif = image.getexif()
-        if not len(exif):
+    if image.format == "TIFF":
+        return upright_tags(data, width, height)
+    block = image.info.get("exif")
+    text = image.info.get("Raw profile type exif")
+    if block is None and isinstance(text, str):
+        try:  # As ImageMagick puts it into PNG: a name, a length, then hexadecimal lines.
+            block = bytes.fromhex("".join(text.split("\n")[3:]))
+        except ValueError:
             return None
-        if ORIENTATION in exif:
-            exif[ORIENTATION] = 1
-        details = exif.get_ifd(_EXIF_IFD)
-        for tag, value in ((_WIDTH, width), (_HEIGHT, height)):
-            if tag in details:
-                details[tag] = value
-        if image.format == "TIFF":
-            exif = _without_layout(exif)
-        # Pillow writes the main, EXIF, GPS and interoperability parts; the thumbnail's is left out.
-        return exif.tobytes()
-    except (SyntaxError, ValueError, TypeError, OSError, KeyError, OverflowError):
-        return None
-
-
-_DESCRIPTIVE = frozenset(
-    {270, 271, 272, ORIENTATION, 282, 283, 296, 305, 306, 315, 316, 33432, 0x8769, 0x8825}
-)
-
-
-def _without_layout(exif: Image.Exif) -> Image.Exif:
-    """Keep of a TIFF's tags what describes the photo, not how its pixels were stored."""
-    for tag in [t for t in exif if t not in _DESCRIPTIVE]:
-        del exif[tag]
-    return exif
+    return upright_block(block, width, height) if isinstance(block, bytes) else None
 
 
 def read_xmp(image: Image.Image) -> bytes | None:
@@ -99,34 +97,100 @@ def read_xmp(image: Image.Image) -> bytes | None:
     return value if isinstance(value, bytes) and value.strip(b"\0 \n") else None
 
 
-def _parse(xmp: bytes | None) -> ET.Element | None:
-    """Parse a packet; None when it is damaged, or could be an entity bomb."""
-    if not xmp or b"<!" in xmp:
-        return None
-    try:
-        root = ET.fromstring(xmp.strip(b"\0 \n\r\t\xef\xbb\xbf"))
-    except ET.ParseError:
-        return None
-    return root if _rdf(root) is not None else None
+class _Tree(ET.TreeBuilder):
+    """Builds a tree, but of no packet that declares entities or is nested without end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth, self.prefixes = 0, dict[str, str]()
+
+    def doctype(self, *_: object) -> None:
+        raise ET.ParseError("XMP has no document type")
+
+    def start_ns(self, prefix: str, address: str) -> None:
+        self.prefixes.setdefault(address, prefix)
+
+    def start(self, tag: str, attrs: dict[str, str]) -> ET.Element:  # type: ignore[override]
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise ET.ParseError("nested too deep")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str) -> ET.Element:
+        self.depth -= 1
+        return super().end(tag)
 
 
-def _rdf(root: ET.Element) -> ET.Element | None:
-    return root if root.tag == f"{{{_RDF}}}RDF" else root.find(f".//{{{_RDF}}}RDF")
+@dataclass(frozen=True)
+class _Packet:
+    """A parsed packet: its root, its RDF part, and the prefixes that it uses."""
+
+    root: ET.Element
+    rdf: ET.Element
+    prefixes: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, xmp: bytes | None) -> _Packet | None:
+        """Parse a packet; None when it is damaged, or could be an entity bomb."""
+        if not xmp:
+            return None
+        tree = _Tree()
+        try:
+            parser = ET.XMLParser(target=tree)
+            parser.feed(xmp.strip(b"\0 \n\r\t\xef\xbb\xbf"))
+            root = parser.close()
+        except (ET.ParseError, ValueError, LookupError):
+            return None
+        key = f"{{{_RDF}}}RDF"
+        rdf = root if root.tag == key else root.find(f".//{key}")
+        return None if rdf is None else cls(root, rdf, tree.prefixes)
+
+    @classmethod
+    def empty(cls) -> _Packet:
+        root = ET.Element(f"{{{_META}}}xmpmeta")
+        return cls(root, ET.SubElement(root, f"{{{_RDF}}}RDF"), {})
+
+    def descriptions(self) -> list[ET.Element]:
+        return self.rdf.findall(f"{{{_RDF}}}Description")
+
+    def write(self) -> bytes:
+        for address, prefix in {**self.prefixes, **_NAMESPACES_BY}.items():
+            # Some readers look for prefixes; those like ns1 are the XML library's own.
+            if prefix and not re.fullmatch(r"ns\d+|xml", prefix):
+                ET.register_namespace(prefix, address)
+        body = ET.tostring(self.root, encoding="utf-8", xml_declaration=False)
+        start = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+        return start + body + b'\n<?xpacket end="w"?>'
 
 
-def upright_xmp(xmp: bytes | None) -> bytes | None:
-    """Return an XMP packet for the upright copy of its picture; unreadable ones are kept."""
-    root = _parse(xmp)
-    if root is None:
+def upright_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
+    """Return an XMP packet for the upright copy of its picture.
+
+    Its orientation and sizes become true, thumbnails (of the photo unedited) and the mention of a
+    second packet, which is not written, go. Of an unreadable packet only the orientation is mended.
+    """
+    if not xmp:
         return xmp
-    key, changed = f"{{{_TIFF}}}Orientation", False
-    for node in root.iter():
-        if node.get(key) is not None:
-            node.set(key, "1")
-            changed = True
-        if node.tag == key:
-            node.text, changed = "1", True
-    return _packet(root) if changed else xmp
+    packet = _Packet.parse(xmp)
+    if packet is None:
+        return re.sub(rb"(tiff:Orientation(?:=[\"']|>)\s*)\d+", rb"\g<1>1", xmp)
+    values = {f"{{{_TIFF}}}Orientation": "1"}
+    values |= dict.fromkeys((f"{{{_TIFF}}}ImageWidth", f"{{{_EXIF}}}PixelXDimension"), str(width))
+    values |= dict.fromkeys((f"{{{_TIFF}}}ImageLength", f"{{{_EXIF}}}PixelYDimension"), str(height))
+    changed = False
+    for node in packet.root.iter():
+        for key in values.keys() & node.keys():
+            changed |= node.get(key) != values[key]
+            node.set(key, values[key])
+        if node.tag in values:
+            changed |= node.text != values[node.tag]
+            node.text = values[node.tag]
+        changed |= node.attrib.pop(f"{{{_NOTE}}}HasExtendedXMP", None) is not None
+        for below in list(node):
+            if below.tag in (f"{{{_XMP}}}Thumbnails", f"{{{_NOTE}}}HasExtendedXMP"):
+                node.remove(below)
+                changed = True
+    return packet.write() if changed else xmp
 
 
 def marked_xmp(
@@ -143,32 +207,46 @@ def marked_xmp(
     settings
         What was asked for, by name; joined into the prompt field.
     """
-    root = _parse(xmp)
-    if root is None:
-        root = ET.Element(f"{{{_META}}}xmpmeta")
-        ET.SubElement(root, f"{{{_RDF}}}RDF")
-    rdf = _rdf(root)
-    assert rdf is not None
+    packet = _Packet.parse(xmp) or _Packet.empty()
     fields = {
         "DigitalSourceType": DIGITAL_SOURCE_TYPE,
         "AISystemUsed": software,
         "AISystemVersionUsed": version,
         "AIPromptInformation": ", ".join(f"{k}={v}" for k, v in settings.items()),
     }
-    for node in rdf.findall(f"{{{_RDF}}}Description"):
+    about = ""
+    for node in packet.descriptions():
+        about = about or node.get(f"{{{_RDF}}}about", "")
         for name in fields:
             node.attrib.pop(f"{{{_IPTC}}}{name}", None)
             for old in node.findall(f"{{{_IPTC}}}{name}"):
                 node.remove(old)
-    description = ET.SubElement(rdf, f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": ""})
+    description = ET.SubElement(
+        packet.rdf, f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": about}
+    )
     for name, value in fields.items():
-        description.set(f"{{{_IPTC}}}{name}", value)
-    return _packet(root)
+        description.set(f"{{{_IPTC}}}{name}", _NO_XML.sub("?", value))
+    return packet.write()
 
 
-def _packet(root: ET.Element) -> bytes:
-    for prefix, address in _NAMESPACES.items():
-        ET.register_namespace(prefix, address)
-    body = ET.tostring(root, encoding="utf-8", xml_declaration=False)
-    start = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
-    return start + body + b'\n<?xpacket end="w"?>'
+def short_xmp(xmp: bytes, limit: int = JPEG_LIMIT) -> bytes | None:
+    """Return an XMP packet of at most ``limit`` bytes, without its largest fields if need be."""
+    if len(xmp) <= limit:
+        return xmp
+    packet = _Packet.parse(xmp)
+    if packet is None:
+        return None
+    fields: list[tuple[int, ET.Element, ET.Element | str]] = []
+    for node in packet.descriptions():
+        fields += [(len(value), node, key) for key, value in node.items()]
+        fields += [(len(ET.tostring(below)), node, below) for below in node]
+    for _, node, field in sorted(fields, key=lambda f: -f[0]):
+        short = packet.write()
+        if len(short) <= limit:
+            return short
+        if isinstance(field, ET.Element):
+            node.remove(field)
+        elif not field.startswith(f"{{{_IPTC}}}"):
+            del node.attrib[field]
+    short = packet.write()
+    return short if len(short) <= limit else None
