@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import Editor, load_photo
+from faceflex.attributes import tone_share
 from faceflex.plots import ContactSheet, thumbnail, window
 
 EXAMPLES, OUT = Path("examples"), Path("docs/pictures")
@@ -40,7 +41,8 @@ def gallery(editor: Editor) -> None:
         sheet = ContactSheet(rgb[rows, columns])
         for attribute in ATTRIBUTES:
             shifts = np.stack([editor.direction({attribute: v}) for v in VALUES])
-            pictures = editor.render(rgb, prepared, shifts)
+            tones = [tone_share({attribute: v}) for v in VALUES]
+            pictures = editor.render(rgb, prepared, shifts, tones)
             for value, picture in zip(VALUES, pictures, strict=True):
                 sheet.add(attribute, f"{attribute} {value:g}", picture[rows, columns])
         save(f"gallery-{name}", sheet.draw())

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex import __version__
+from faceflex.attributes import tone_share
 from faceflex.editor import Editor
 from faceflex.errors import PhotoError
 from faceflex.faces import Face
@@ -227,7 +228,9 @@ def _make(
         rows, columns = window(photo.rgb.shape, faces)
         sheet = ContactSheet(photo.rgb[rows, columns])
     shifts = _shifts(editor, job, shown)
-    for output, picture in zip(shown, editor.render(photo.rgb, prepared, shifts), strict=True):
+    tones = [tone_share(o.settings) for o in shown]
+    pictures = editor.render(photo.rgb, prepared, shifts, tones)
+    for output, picture in zip(shown, pictures, strict=True):
         if sheet is not None and output.attribute is not None and output.strength is not None:
             row = f"sample {output.sample}" if job.request.samples > 1 else ""
             caption = f"{output.attribute} {strength_name(output.strength)}"

@@ -15,8 +15,9 @@ from faceflex.assets import resolve
 from faceflex.compose.clone import blend
 from faceflex.compose.detail import paste, transfer
 from faceflex.compose.region import Region, face_region
+from faceflex.compose.warp import motion
 from faceflex.faces import Face, find_faces
-from faceflex.faces.align import align
+from faceflex.faces.align import align, apply
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.models.identity import read_id
 
@@ -39,12 +40,18 @@ class PreparedFace:
         (D,) float32 posterior mean.
     decoded
         (128, 128, 3) float32 in [0, 1]: what the model makes of the face as it is.
+    crop
+        (128, 128, 3) uint8: the aligned face.
+    points
+        (68, 2) float32 landmarks in pixels of the crop.
     """
 
     face: Face
     region: Region | None
     latent: NDArray[np.float32]
     decoded: NDArray[np.float32]
+    crop: NDArray[np.uint8]
+    points: NDArray[np.float32]
 
 
 class Editor:
@@ -126,7 +133,10 @@ class Editor:
             face_region(rgb.shape, f.points, a.matrix) for f, a in zip(faces, aligned, strict=True)
         ]
         return [
-            PreparedFace(*parts) for parts in zip(faces, regions, latents, decoded, strict=True)
+            PreparedFace(f, region, z, picture, a.crop, apply(a.matrix, f.points))
+            for f, region, z, picture, a in zip(
+                faces, regions, latents, decoded, aligned, strict=True
+            )
         ]
 
     def direction(self, settings: Mapping[str, float]) -> NDArray[np.float32]:
@@ -141,6 +151,7 @@ class Editor:
         rgb: NDArray[np.uint8],
         faces: Sequence[PreparedFace],
         shifts: NDArray[np.floating],
+        tones: Sequence[float] | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
         """Make one picture for each shift of the latents.
 
@@ -152,6 +163,9 @@ class Editor:
             From :meth:`prepare`.
         shifts
             (N, D): what to add to the faces' latents. Zeros give the photo's own pixels.
+        tones
+            For each shift, how much of its low-frequency colour to carry over (see
+            :func:`faceflex.attributes.tone_share`); none by default.
 
         Yields
         ------
@@ -165,15 +179,28 @@ class Editor:
         decoded: Iterator[NDArray[np.float32]] = iter(())
         if latents:
             decoded = iter(decode_float(self.model, np.array(latents)))
-        for changed in active:
+        for number, changed in enumerate(active):
             canvas = rgb.copy()
             for prepared in faces if changed else ():
                 after = next(decoded)
-                if prepared.region is None:
-                    continue
-                if self.detail:
-                    patch = transfer(canvas, prepared.region, prepared.decoded, after)
-                else:
-                    patch = paste(prepared.region, after)
-                blend(canvas, prepared.region, patch)
+                if prepared.region is not None:
+                    tone = tones[number] if tones is not None else 0.0
+                    patch = self._patch(canvas, prepared, moved[number], after, tone)
+                    blend(canvas, prepared.region, patch)
             yield canvas
+
+    def _patch(
+        self,
+        canvas: NDArray[np.uint8],
+        face: PreparedFace,
+        shift: NDArray[np.float32],
+        after: NDArray[np.float32],
+        tone: float,
+    ) -> NDArray[np.float32]:
+        """Return what goes into a face's region."""
+        assert face.region is not None
+        if not self.detail:
+            return paste(face.region, after)
+        points = self.vectors.landmark_shift(shift)
+        moved = motion(face.points, points) if points is not None else None
+        return transfer(canvas, face.region, face.crop, face.decoded, after, moved, tone=tone)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from faceflex.tensors import damage_named, read_arrays, write_arrays
 
 KIND = "faceflex-vectors-1"
 _WHAT = "vector file"
+_SHAPE = "landmarks of the latent"  # Name of the shape among the file's arrays.
 VERSIONS, GROUP = 25, 200
 BALANCED_OVER = ("Male", "Young", "Smiling")
 """Labels over which groups are balanced, as far as there are faces for it."""
@@ -152,17 +154,14 @@ def estimate(
     return (drawn * factor[:, None]).astype(np.float32), gap
 
 
-def read_linearly(
-    latents: NDArray[np.float32], has: NDArray[np.bool_], others: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Score ``others`` (M, D) for a label known for ``latents`` (N, D) by ridge regression."""
-    centre = latents.mean(axis=0, dtype=np.float64)
-    x = latents - centre
+def ridge(latents: NDArray[np.floating], values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the weights (D, K) that predict ``values`` (N, K) from ``latents`` (N, D)."""
+    x = latents - latents.mean(axis=0, dtype=np.float64)
+    y = values - values.mean(axis=0, dtype=np.float64)
     gram = x.T @ x
     penalty = 0.02 * np.trace(gram) / len(gram)
-    weights = np.linalg.solve(gram + penalty * np.eye(len(gram)), x.T @ (has - has.mean()))
-    scores: NDArray[np.float64] = (others - centre) @ weights
-    return scores
+    weights: NDArray[np.float64] = np.linalg.solve(gram + penalty * np.eye(len(gram)), x.T @ y)
+    return weights
 
 
 def describe(
@@ -195,6 +194,9 @@ class AttributeVectors:
         What is known of each.
     model
         Id of the face model that they belong to.
+    shape
+        (D, 136): how the 68 landmarks move, in pixels of the crop, for each number of the latent;
+        None when that is not known.
     """
 
     def __init__(
@@ -202,8 +204,10 @@ class AttributeVectors:
         versions: Mapping[str, NDArray[np.float32]],
         info: Mapping[str, AttributeInfo],
         model: str,
+        shape: NDArray[np.float32] | None = None,
     ) -> None:
         self.versions, self.info, self.model = dict(versions), dict(info), model
+        self.shape = shape
 
     def __contains__(self, name: str) -> bool:
         return name in self.versions
@@ -239,6 +243,12 @@ class AttributeVectors:
         mean: NDArray[np.float32] = self.versions[self.find(name)].mean(axis=0, dtype=np.float32)
         return mean
 
+    def landmark_shift(self, shift: NDArray[np.floating]) -> NDArray[np.float32] | None:
+        """Return how a latent shift (D,) moves the landmarks, (68, 2) in pixels of the crop."""
+        if self.shape is None:
+            return None
+        return np.asarray(shift @ self.shape, np.float32).reshape(68, 2)
+
     def sample(self, name: str, count: int, seed: int = 0) -> NDArray[np.float32]:
         """Draw versions of an attribute.
 
@@ -273,7 +283,10 @@ class AttributeVectors:
         """Write to a file (float16); it appears whole or not at all."""
         info = {k: asdict(v) for k, v in self.info.items()}
         metadata = {"kind": KIND, "model": self.model, "info": json.dumps(info, sort_keys=True)}
-        write_arrays(path, {k: v.astype(np.float16) for k, v in self.versions.items()}, metadata)
+        arrays = {k: v.astype(np.float16) for k, v in self.versions.items()}
+        if self.shape is not None:
+            arrays[_SHAPE] = self.shape.astype(np.float16)
+        write_arrays(path, arrays, metadata)
 
     @classmethod
     def load(cls, path: Path, model: str | None = None) -> AttributeVectors:
@@ -294,10 +307,13 @@ class AttributeVectors:
         arrays, metadata = read_arrays(path, KIND, _WHAT)
         with damage_named(path, _WHAT):
             versions = {k: v.astype(np.float32) for k, v in arrays.items()}
+            shape = versions.pop(_SHAPE, None)
             info = {k: AttributeInfo(**v) for k, v in json.loads(metadata["info"]).items()}
             belongs = metadata["model"]
             shapes = {v.shape[1:] for v in versions.values()}
             full = all(v.ndim == 2 and len(v) for v in versions.values())
+            if (shape is not None and shapes != {(len(shape),)}) or getattr(shape, "ndim", 2) != 2:
+                full = False
             if set(info) != set(versions) or not full or len(shapes) != 1:
                 raise ValueError("its parts do not fit together")
         if model is not None and belongs != model:
@@ -305,4 +321,4 @@ class AttributeVectors:
                 f"{path}: these vectors belong to model {belongs}, not to {model}; "
                 "make vectors for it with: faceflex build-vectors"
             )
-        return cls(versions, info, belongs)
+        return cls(versions, info, belongs, shape)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from faceflex.compose.clone import blend, membrane
 from faceflex.compose.detail import paste, transfer
 from faceflex.compose.region import face_region
+from faceflex.compose.warp import jacobian, motion, warp_crop
 from faceflex.faces.align import apply, invert, similarity, template
 from tests.conftest import face_points
 
@@ -22,6 +23,12 @@ def place(scale, dx, dy):
 
 def region_of(points, height, width):
     return face_region((height, width, 3), points, similarity(points))
+
+
+def aligned_points():
+    """Return the landmarks of ``place``'s faces in pixels of their crop."""
+    points = face_points(1)
+    return apply(similarity(points), points)
 
 
 def photo_of(height, width, seed=0):
@@ -94,7 +101,10 @@ def test_no_change_transfers_as_the_photo_itself():
     photo = photo_of(400, 400)
     region = region_of(place(2, 60, 30), 400, 400)
     decode = np.random.default_rng(0).random((128, 128, 3)).astype(np.float32)
-    assert np.array_equal(transfer(photo, region, decode, decode), region.cut(photo))
+    still = motion(aligned_points(), np.zeros((68, 2)))
+    for moved in (None, still):
+        same = transfer(photo, region, np.uint8(decode * 255), decode, decode, moved)
+        assert np.abs(same - region.cut(photo)).max() < 1e-3
 
 
 def test_a_change_is_transferred_and_grain_is_kept():
@@ -105,7 +115,8 @@ def test_a_change_is_transferred_and_grain_is_kept():
     mouth = template()[48:68].mean(axis=0).astype(int)
     cv2.circle(after, (int(mouth[0]), int(mouth[1])), 12, (0.8, 0.5, 0.5), -1)
     canvas = photo.copy()
-    blend(canvas, region, transfer(photo, region, before, after))
+    crop = np.uint8(before * 255)
+    blend(canvas, region, transfer(photo, region, crop, before, after, tone=1.0))
     x, y = apply(invert(similarity(place(2, 60, 30))), mouth[None].astype(np.float32))[0].astype(
         int
     )
@@ -163,3 +174,60 @@ def test_a_large_region_costs_a_small_solver(monkeypatch):
     region = region_of(place(11, 60, 30), 1600, 1600)
     blend(photo, region, region.cut(photo).astype(np.float32) + 5)
     assert max(seen[0]) <= 256
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000), st.floats(0, 12))
+def test_a_motion_never_folds_and_rests_at_the_masks_edge(seed, size):
+    rng = np.random.default_rng(seed)
+    points = face_points(seed)
+    moved = motion(points, rng.normal(0, size, (68, 2)))
+    assert jacobian(moved.field).min() > 0
+    edge = np.ones((64, 64), bool)
+    edge[1:-1, 1:-1] = False
+    assert not moved.field[edge].any()
+
+
+def test_no_shift_is_no_motion():
+    moved = motion(face_points(2), np.zeros((68, 2)))
+    assert not moved.field.any()
+    assert moved.opening[0] == moved.opening[1]
+
+
+def test_pixels_go_where_the_landmarks_go():
+    points = np.float32(template())
+    shift = np.zeros((68, 2), np.float32)
+    shift[48:68] += (3, -2)
+    shift[27:36] += (3, -2)
+    moved = motion(points, shift)
+    crop = np.zeros((128, 128, 1), np.float32)
+    x, y = points[48:68].mean(axis=0).astype(int)
+    cv2.circle(crop, (int(x), int(y)), 4, 1.0, -1)
+    after = warp_crop(crop, moved)
+    before_centre, after_centre = (
+        np.array(np.nonzero(c > 0.5))[::-1].mean(axis=1) for c in (crop[..., 0], after)
+    )
+    assert np.abs(after_centre - before_centre - (3, -2)).max() < 0.7
+
+
+def test_lips_that_would_cross_touch():
+    points = np.float32(template())
+    shift = np.zeros((68, 2), np.float32)
+    shift[49:54, 1], shift[61:64, 1] = 20, 20
+    shift[55:60, 1], shift[65:68, 1] = -20, -20
+    moved = motion(points, shift)
+    gaps = moved.targets[[67, 66, 65], 1] - moved.targets[[61, 62, 63], 1]
+    assert (gaps >= 0).all()
+    assert moved.opening[1] < moved.opening[0]
+
+
+def test_an_edit_of_shape_leaves_the_tone_and_one_of_tone_does_not():
+    photo = photo_of(400, 400)
+    region = region_of(place(2, 60, 30), 400, 400)
+    before = np.full((128, 128, 3), 0.5, np.float32)
+    redder = before + np.float32([0.2, 0, 0])
+    crop = np.uint8(before * 255)
+    kept = transfer(photo, region, crop, before, redder, tone=0.0)
+    carried = transfer(photo, region, crop, before, redder, tone=1.0)
+    assert np.abs(kept - region.cut(photo)).max() < 1
+    assert (carried - region.cut(photo))[..., 0].mean() > 45

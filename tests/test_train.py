@@ -256,6 +256,11 @@ def test_vectors_are_built_from_labels(cache, tmp_path):
     difference = (warm - cold).mean(axis=(0, 1, 2))
     assert difference[0] > 10
     assert difference[2] < -10
+    # Landmarks are read from the latent: larger mouths in the labels would move the lips.
+    assert vectors.shape.shape == (12, 136)
+    moved = vectors.landmark_shift(z[0] - z.mean(axis=0))
+    assert moved.shape == (68, 2)
+    assert np.isfinite(moved).all()
     with pytest.raises(UsageError, match="no labels for Hat; there are: Male, Smiling"):
         build_vectors(cache, model, "m", attributes=["Hat"])
 

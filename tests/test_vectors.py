@@ -13,7 +13,7 @@ from faceflex.vectors import (
     auc_score,
     describe,
     estimate,
-    read_linearly,
+    ridge,
 )
 
 
@@ -66,11 +66,22 @@ def test_a_class_of_one_face_is_refused(world):
         estimate(latents, {"Bald": lonely}, "Bald")
 
 
+def test_the_bundled_smile_lifts_the_corners_of_the_mouth_and_opens_it():
+    vectors = AttributeVectors.load(resolve("vectors"))
+    shift = vectors.landmark_shift(vectors.mean("Smiling"))
+    left, right = shift[48], shift[54]
+    assert left[0] < -1 < 1 < right[0]
+    assert max(left[1], right[1]) < -1
+    assert shift[66, 1] - shift[62, 1] > 1
+    assert np.abs(left * [-1, 1] - right).max() < 0.3  # Left and right alike.
+
+
 def test_auc_and_the_linear_reader(world):
     latents, labels = world
     assert auc_score(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 0, 1, 1], bool)) == 1.0
     assert auc_score(np.array([0.1, 0.2, 0.3, 0.4]), np.array([1, 0, 0, 1], bool)) == 0.5
-    scores = read_linearly(latents[:3000], labels["Male"][:3000], latents[3000:])
+    weights = ridge(latents[:3000], labels["Male"][:3000, None].astype(float))
+    scores = (latents[3000:] @ weights)[:, 0]
     assert auc_score(scores, labels["Male"][3000:]) > 0.95
     noise = np.random.default_rng(5).random(3000) < 0.5
     assert abs(auc_score(scores, noise) - 0.5) < 0.05

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from faceflex.errors import AssetError, UsageError
 from faceflex.files import replacing
@@ -64,12 +65,17 @@ class Location:
     place: str
 
 
+def read_toml(name: str) -> dict[str, Any]:
+    """Read one of the package's own TOML files."""
+    text = resources.files("faceflex.assets").joinpath(name).read_text("utf-8")
+    return tomllib.loads(text)
+
+
 @cache
 def registry() -> dict[str, Asset]:
     """Return all registered files by name."""
-    text = resources.files("faceflex.assets").joinpath("assets.toml").read_text("utf-8")
     assets = {}
-    for name, fields in tomllib.loads(text).items():
+    for name, fields in read_toml("assets.toml").items():
         fields["urls"] = tuple(fields.get("urls", ()))
         assets[name] = Asset(name, **fields)
     return assets

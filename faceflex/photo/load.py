@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from faceflex.errors import PhotoError
 from faceflex.photo.metadata import orientation_of, read_xmp, upright_exif, upright_xmp
@@ -86,33 +86,70 @@ def _deep_colour(image: Image.Image, data: bytes) -> bool:
 
 
 def _read_deep(image: Image.Image, data: bytes) -> tuple[Native, str]:
-    """Read 16-bit colour: PNG with OpenCV, TIFF with tifffile."""
+    """Read 16-bit colour."""
     if image.format == "TIFF":
-        import tifffile
-
-        pixels: Any = tifffile.imread(io.BytesIO(data))
+        pixels, mode = _read_deep_tiff(image.tag_v2, data)  # type: ignore[attr-defined]
     else:
-        import cv2
-
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if pixels is None:
-            raise ValueError("damaged PNG")
-        order = cv2.COLOR_BGRA2RGBA if pixels.shape[2:] == (4,) else cv2.COLOR_BGR2RGB
-        pixels = cv2.cvtColor(pixels, order)
-    if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        image.load()  # Finds damage, and metadata behind the pixels.
+        pixels, mode = _read_with_cv2(data), ""
+        if data[25:26] == b"\x04":
+            pixels, mode = pixels[:, :, [0, -1]], "LA"
+    if pixels.dtype != np.uint16 or pixels.ndim != 3:
         raise ValueError("this arrangement of 16-bit pixels is not supported")
-    return np.ascontiguousarray(pixels), "RGB" if pixels.shape[2] == 3 else "RGBA"
+    return np.ascontiguousarray(pixels), mode or ("RGB" if pixels.shape[2] == 3 else "RGBA")
+
+
+def _read_with_cv2(data: bytes) -> Native:
+    import cv2
+
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3:
+        raise ValueError("16-bit pixels cannot be decoded")
+    order = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(pixels, order)
+
+
+def _read_deep_tiff(tags: Mapping[int, Any], data: bytes) -> tuple[Native, str]:
+    import tifffile
+
+    kind, extra = tags.get(262), tags.get(338, ())
+    channels = tags.get(277, 1)
+    extra = extra if isinstance(extra, tuple) else (extra,)
+    if tags.get(259) == 5:  # LZW, which tifffile leaves to a further package.
+        if kind != 2 or tags.get(284, 1) != 1:
+            raise ValueError("16-bit LZW is supported for RGB only; save it with another one")
+        pixels = _read_with_cv2(data)
+    else:
+        pixels = tifffile.imread(io.BytesIO(data))
+        if tags.get(284, 1) == 2:
+            pixels = np.moveaxis(pixels, 0, -1)
+    if (kind, channels) == (5, 4):
+        return pixels, "CMYK"
+    if kind != 2 or channels not in (3, 4):
+        raise ValueError("this arrangement of 16-bit channels is not supported")
+    if channels == 4 and extra[:1] == (0,):
+        return pixels[:, :, :3], "RGB"  # As Pillow does with a fourth channel of unknown use.
+    if channels == 4 and extra[:1] == (1,):
+        alpha = pixels[:, :, 3:].astype(np.float64)
+        colours = np.round(pixels[:, :, :3] * (65535 / np.maximum(alpha, 1)))
+        colours = np.minimum(colours, 65535).astype(np.uint16)
+        pixels = np.concatenate([colours, pixels[:, :, 3:]], axis=2)
+    return pixels, "RGB" if channels == 3 else "RGBA"
 
 
 def _options(image: Image.Image, data: bytes, mode: str) -> dict[str, Any]:
     """Return how a file was encoded, so that its edit can be encoded alike."""
     options: dict[str, Any] = {}
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        sampling = JpegImagePlugin.get_sampling(image)
         options["qtables"] = image.quantization
         options["progressive"] = bool(image.info.get("progressive"))
-        if sampling >= 0 and mode == "RGB":
-            options["subsampling"] = sampling
+        if mode == "RGB":
+            # Pillow cannot write rare samplings; full colour loses nothing of them.
+            options["subsampling"] = max(JpegImagePlugin.get_sampling(image), 0)
+        if image.info.get("comment"):
+            options["comment"] = image.info["comment"]
+    elif image.format == "PNG":
+        options["pnginfo"] = _png_notes(data)
     elif image.format == "WEBP":
         options["lossless"] = b"VP8L" in (data[12:16], *_riff_chunks(data))
     elif image.format == "TIFF":
@@ -121,8 +158,23 @@ def _options(image: Image.Image, data: bytes, mode: str) -> dict[str, Any]:
         options["compression"] = compression if compression in lossless else "tiff_adobe_deflate"
     dpi = image.info.get("dpi")
     if dpi and image.format in ("JPEG", "PNG", "TIFF", "BMP"):
-        options["dpi"] = tuple(float(v) for v in dpi)
+        density = tuple(float(v) for v in dpi)
+        if all(0 < v < 65536 for v in density):
+            options["dpi"] = density
     return options
+
+
+def _png_notes(data: bytes) -> PngImagePlugin.PngInfo:
+    """Return a PNG's texts, and what it says of its colours, but no EXIF and XMP."""
+    kept, at = PngImagePlugin.PngInfo(), 8
+    while at + 12 <= len(data):
+        kind, length = data[at + 4 : at + 8], int.from_bytes(data[at : at + 4], "big")
+        body = data[at + 8 : at + 8 + length]
+        known = kind in (b"tEXt", b"zTXt", b"iTXt", b"gAMA", b"cHRM", b"sRGB", b"cICP")
+        if known and not body.startswith((b"XML:com.adobe.xmp\0", b"Raw profile type ")):
+            kept.add(kind, body)
+        at += 12 + length
+    return kept
 
 
 def _riff_chunks(data: bytes) -> list[bytes]:
@@ -139,9 +191,7 @@ def _open(data: bytes, name: str) -> Image.Image:
     if not data:
         raise PhotoError(f"{name}: the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
         raise PhotoError(f"{name}: not a picture that can be read; use {known}") from None
@@ -182,35 +232,43 @@ def load_photo(source: str | Path | bytes, name: str | None = None) -> Photo:
         name = name or str(source)
         try:
             data = Path(source).read_bytes()
-        except OSError as error:
-            raise PhotoError(f"{name}: cannot be read ({error.strerror or error})") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise PhotoError(f"{name}: cannot be read ({reason})") from None
     try:
-        image = _open(data, name)
-        mode = native_mode(image)
-        if _deep_colour(image, data):
-            native, mode = _read_deep(image, data)
-        else:
-            native = native_pixels(image, mode)
-        turned = upright(native, orientation_of(image))
-        height, width = turned.shape[:2]
-        return Photo(
-            name,
-            turned,
-            mode,
-            str(image.format),
-            upright_exif(image, width, height),
-            image.info.get("icc_profile") or None,
-            upright_xmp(read_xmp(image)),
-            _options(image, data, mode),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decode(data, name)
     except PhotoError:
         raise
     except MemoryError:
         raise PhotoError(f"{name}: too large for this machine's memory") from None
     except Exception as error:
         # Pillow's decoders raise nearly anything on damaged files.
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PhotoError(f"{name}: damaged or not supported ({reason})") from error
+
+
+def _decode(data: bytes, name: str) -> Photo:
+    image = _open(data, name)
+    mode = native_mode(image)
+    if _deep_colour(image, data):
+        native, mode = _read_deep(image, data)
+    else:
+        native = native_pixels(image, mode)
+    # Pillow turns a TIFF as it reads its pixels, and its orientation is 1 from then on.
+    turned = upright(native, orientation_of(image))
+    height, width = turned.shape[:2]
+    return Photo(
+        name,
+        turned,
+        mode,
+        str(image.format),
+        upright_exif(image, data, width, height),
+        image.info.get("icc_profile") or None,
+        upright_xmp(read_xmp(image), width, height),
+        _options(image, data, mode),
+    )
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:

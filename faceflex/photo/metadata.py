@@ -19,8 +19,8 @@ from faceflex.photo.exif import ORIENTATION, upright_block, upright_tags
 DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
-JPEG_LIMIT = 65000
-"""Bytes of EXIF or XMP that fit into a JPEG's segment, with what stands around them."""
+JPEG_EXIF, JPEG_XMP = 65533, 65504
+"""Bytes of EXIF and of XMP that fit into a JPEG's segment."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _META = "adobe:ns:meta/"
@@ -29,24 +29,7 @@ _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
 _NOTE = "http://ns.adobe.com/xmp/note/"
-_NAMESPACES = {
-    "x": _META,
-    "rdf": _RDF,
-    "Iptc4xmpExt": _IPTC,
-    "tiff": _TIFF,
-    "xmp": _XMP,
-    "xmpMM": "http://ns.adobe.com/xap/1.0/mm/",
-    "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
-    "stEvt": "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#",
-    "stRef": "http://ns.adobe.com/xap/1.0/sType/ResourceRef#",
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "exif": _EXIF,
-    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
-    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
-    "crs": "http://ns.adobe.com/camera-raw-settings/1.0/",
-    "lr": "http://ns.adobe.com/lightroom/1.0/",
-    "aux": "http://ns.adobe.com/exif/1.0/aux/",
-}
+_PREFIXES = {_META: "x", _RDF: "rdf", _IPTC: "Iptc4xmpExt", _TIFF: "tiff", _EXIF: "exif"}
 _DEEPEST = 100
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -98,14 +81,11 @@ def read_xmp(image: Image.Image) -> bytes | None:
 
 
 class _Tree(ET.TreeBuilder):
-    """Builds a tree, but of no packet that declares entities or is nested without end."""
+    """Builds a tree, unless it is nested without end, and notes prefixes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.depth, self.prefixes = 0, dict[str, str]()
-
-    def doctype(self, *_: object) -> None:
-        raise ET.ParseError("XMP has no document type")
 
     def start_ns(self, prefix: str, address: str) -> None:
         self.prefixes.setdefault(address, prefix)
@@ -132,12 +112,13 @@ class _Packet:
     @classmethod
     def parse(cls, xmp: bytes | None) -> _Packet | None:
         """Parse a packet; None when it is damaged, or could be an entity bomb."""
-        if not xmp:
+        text = (xmp or b"").strip(b"\0 \n\r\t\xef\xbb\xbf")
+        if b"<!DOCTYPE" in text or b"\0" in text:  # In files XMP is UTF-8, and declares nothing.
             return None
         tree = _Tree()
         try:
             parser = ET.XMLParser(target=tree)
-            parser.feed(xmp.strip(b"\0 \n\r\t\xef\xbb\xbf"))
+            parser.feed(text)
             root = parser.close()
         except (ET.ParseError, ValueError, LookupError):
             return None
@@ -154,7 +135,7 @@ class _Packet:
         return self.rdf.findall(f"{{{_RDF}}}Description")
 
     def write(self) -> bytes:
-        for address, prefix in {**self.prefixes, **_NAMESPACES_BY}.items():
+        for address, prefix in {**self.prefixes, **_PREFIXES}.items():
             # Some readers look for prefixes; those like ns1 are the XML library's own.
             if prefix and not re.fullmatch(r"ns\d+|xml", prefix):
                 ET.register_namespace(prefix, address)
@@ -221,15 +202,13 @@ def marked_xmp(
             node.attrib.pop(f"{{{_IPTC}}}{name}", None)
             for old in node.findall(f"{{{_IPTC}}}{name}"):
                 node.remove(old)
-    description = ET.SubElement(
-        packet.rdf, f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": about}
-    )
+    description = ET.SubElement(packet.rdf, f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": about})
     for name, value in fields.items():
         description.set(f"{{{_IPTC}}}{name}", _NO_XML.sub("?", value))
     return packet.write()
 
 
-def short_xmp(xmp: bytes, limit: int = JPEG_LIMIT) -> bytes | None:
+def short_xmp(xmp: bytes, limit: int = JPEG_XMP) -> bytes | None:
     """Return an XMP packet of at most ``limit`` bytes, without its largest fields if need be."""
     if len(xmp) <= limit:
         return xmp
@@ -246,7 +225,7 @@ def short_xmp(xmp: bytes, limit: int = JPEG_LIMIT) -> bytes | None:
             return short
         if isinstance(field, ET.Element):
             node.remove(field)
-        elif not field.startswith(f"{{{_IPTC}}}"):
+        elif not field.startswith((f"{{{_IPTC}}}", f"{{{_RDF}}}")):
             del node.attrib[field]
     short = packet.write()
     return short if len(short) <= limit else None

@@ -15,18 +15,23 @@ from PIL import Image, ImageCms
 
 Native = NDArray[Any]
 
-MODES = {"1": "L", "LA": "LA", "L": "L", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK"}
-"""Pillow's modes whose pixels are kept as they are (bilevel ones become gray)."""
+MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
+"""Pillow's modes whose pixels are kept as they are."""
+
+_ROUNDS = 4  # Of the approach to a colour through a CMYK profile.
 
 
 def native_mode(image: Image.Image) -> str:
     """Return the mode in which a picture's pixels are kept."""
-    if image.mode in MODES:
-        return MODES[image.mode]
+    keyed = "transparency" in image.info  # One colour, or palette entries, stand for nothing.
     if image.mode in ("P", "PA"):
         return "RGBA" if image.has_transparency_data else "RGB"
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return "L"
+    if image.mode in ("1", "L", "I") or image.mode.startswith("I;16"):
+        return "LA" if keyed else "L"
+    if image.mode == "RGB" and keyed:
+        return "RGBA"
+    if image.mode in MODES:
+        return image.mode
     if image.mode in ("YCbCr", "RGBX", "HSV"):
         return "RGB"
     if image.mode in ("RGBa", "La"):
@@ -40,8 +45,27 @@ def native_pixels(image: Image.Image, mode: str) -> Native:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("gray values beyond 16 bits are not supported")
-        return np.ascontiguousarray(values.astype(np.uint16))
+        gray = values.astype(np.uint16)
+        return _with_key(gray, image.info["transparency"]) if mode == "LA" else gray
+    if mode == "LA" and image.mode in ("1", "L"):
+        # Pillow gives the key of 2- and 4-bit gray as stored, but spreads the values.
+        tiles = getattr(image, "tile", [])
+        spread = {"L;2": 85, "L;4": 17}.get(str(tiles[0][3]), 1) if tiles else 1
+        return _with_key(np.asarray(image.convert("L")), image.info["transparency"] * spread)
     return np.ascontiguousarray(np.asarray(image.convert(mode)))
+
+
+def _with_key(gray: Native, key: int) -> Native:
+    """Return gray with an alpha channel that is 0 where the value is ``key``."""
+    alpha = np.where(gray == key, 0, np.iinfo(gray.dtype).max).astype(gray.dtype)
+    return np.stack([gray, alpha], axis=2)
+
+
+def eight_bits(native: Native) -> NDArray[np.uint8]:
+    """Return a file's pixels with 8 bits."""
+    if native.dtype == np.uint8:
+        return native
+    return ((native.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def upright(pixels: Native, orientation: int) -> Native:
@@ -78,30 +102,57 @@ class Converter:
 
     def to_rgb(self, native: Native) -> NDArray[np.uint8]:
         """Return (H, W, 3) uint8 RGB of the file's pixels."""
-        values = ((native.astype(np.uint32) + 128) // 257).astype(np.uint8) if self.deep else native
+        values = eight_bits(native)
         if self.mode in ("L", "LA"):
             gray = values if values.ndim == 2 else values[:, :, 0]
             return np.ascontiguousarray(np.repeat(gray[:, :, None], 3, axis=2))
         if self.mode == "CMYK":
-            picture = Image.fromarray(np.ascontiguousarray(values), "CMYK")
-            if self._transforms is None:
-                return np.ascontiguousarray(np.asarray(picture.convert("RGB")))
-            return np.array(ImageCms.applyTransform(picture, self._transforms[0]))
+            return self._cmyk_to_rgb(values)
         return np.ascontiguousarray(values[:, :, :3])
 
-    def _from_rgb(self, rgb: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Return the colour channels of (N, 3) RGB in the file's own kind, as (N, C) int32."""
+    def _cmyk_to_rgb(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        picture = Image.fromarray(np.ascontiguousarray(values), "CMYK")
+        if self._transforms is None:
+            return np.array(picture.convert("RGB"))
+        return np.array(ImageCms.applyTransform(picture, self._transforms[0]))
+
+    def _change(
+        self, old: NDArray[Any], before: NDArray[np.uint8], after: NDArray[np.uint8]
+    ) -> NDArray[Any]:
+        """Return what an edit adds to the colour channels, in steps of 8 bits.
+
+        Parameters
+        ----------
+        old
+            (N, C) values of the file, in steps of 8 bits.
+        before, after
+            (N, 3) RGB.
+        """
         if self.mode in ("L", "LA"):
             weights = np.array([0.299, 0.587, 0.114])
-            return np.round(rgb @ weights).astype(np.int32)[:, None]
+            return (np.round(after @ weights) - np.round(before @ weights))[:, None]
         if self.mode == "CMYK":
-            picture = Image.fromarray(np.ascontiguousarray(rgb[None]), "RGB")
             if self._transforms is None:
-                back: Any = picture.convert("CMYK")
-            else:
-                back = ImageCms.applyTransform(picture, self._transforms[1])
-            return np.asarray(back)[0].astype(np.int32)
-        return rgb.astype(np.int32)
+                return _ink_change(old, before, after)
+            return self._separated_change(old, before, after)
+        return after.astype(np.int32) - before
+
+    def _separated_change(
+        self, old: NDArray[Any], before: NDArray[np.uint8], after: NDArray[np.uint8]
+    ) -> NDArray[Any]:
+        """Approach the wanted colours from the file's own separation, through the profile."""
+        assert self._transforms is not None
+
+        def separate(rgb: NDArray[np.uint8]) -> NDArray[Any]:
+            picture = Image.fromarray(np.ascontiguousarray(rgb[None]), "RGB")
+            separated = ImageCms.applyTransform(picture, self._transforms[1])  # type: ignore[index]
+            return np.asarray(separated)[0].astype(np.float64)
+
+        goal, new, now = separate(after), old, before
+        for _ in range(_ROUNDS):
+            new = np.clip(new + goal - separate(now), 0, 255)
+            now = self._cmyk_to_rgb(np.round(new).astype(np.uint8)[None])[0]
+        return new - old
 
     def edited(self, native: Native, rgb: NDArray[np.uint8], after: NDArray[np.uint8]) -> Native:
         """Carry an edit over to the file's own pixels.
@@ -123,15 +174,31 @@ class Converter:
         where = (rgb != after).any(axis=2)
         if not where.any():
             return out
-        change = self._from_rgb(after[where]) - self._from_rgb(rgb[where])
-        top = 65535 if self.deep else 255
         flat = out[:, :, None] if out.ndim == 2 else out
-        colours = change.shape[1]
-        old = flat[where][:, :colours].astype(np.int32)
-        new = np.clip(old + change * (257 if self.deep else 1), 0, top)
+        colours = {"L": 1, "LA": 1, "CMYK": 4}.get(self.mode, 3)
+        step, top = (257, 65535) if self.deep else (1, 255)
+        old = flat[where][:, :colours].astype(np.float64)
+        new = old + step * self._change(old / step, rgb[where], after[where])
+        new = np.clip(np.round(new), 0, top)
         for c in range(colours):
             flat[where, c] = new[:, c]
         return out
+
+
+def _ink_change(
+    old: NDArray[Any], before: NDArray[np.uint8], after: NDArray[np.uint8]
+) -> NDArray[Any]:
+    """Return the change of CMYK without a profile; black stays where it leaves light enough."""
+
+    def ink(rgb: NDArray[np.uint8], light: NDArray[Any]) -> NDArray[Any]:
+        return 255 * (1 - rgb / np.maximum(light, 1)[:, None])
+
+    light = 255 - old[:, 3]
+    needed = np.maximum(light, after.max(axis=1))
+    change = ink(after, needed) - np.where(
+        (needed > light)[:, None], old[:, :3], ink(before, light)
+    )
+    return np.concatenate([change, (light - needed)[:, None]], axis=1)
 
 
 def _cmyk_transforms(icc: bytes | None) -> tuple[Any, Any] | None:

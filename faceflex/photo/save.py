@@ -15,12 +15,15 @@ from PIL import Image, PngImagePlugin
 
 from faceflex.errors import PhotoError, UsageError
 from faceflex.files import replacing
+from faceflex.photo.exif import PREFIX, add_to_tiff, shortened
 from faceflex.photo.load import FORMATS, Photo
-from faceflex.photo.pixels import Native
+from faceflex.photo.metadata import JPEG_EXIF, short_xmp
+from faceflex.photo.pixels import Native, eight_bits
 
 QUALITY = 95
 """JPEG and WebP quality where the photo itself gives none (it came in another format)."""
 
+_XMP_TAG = 700
 _PNG_LEVEL = 4  # zlib: half the time of Pillow's default for a few per cent of size.
 
 
@@ -59,35 +62,56 @@ def encode_photo(
     Returns
     -------
     The file's content.
+
+    Raises
+    ------
+    PhotoError
+        If the format cannot hold a picture of this size.
     """
     pixels = photo.converter.edited(photo.native, photo.rgb, rgb)
-    form = target or photo.format
-    xmp = xmp or photo.xmp
-    if photo.deep and form in ("PNG", "TIFF") and pixels.ndim == 3:
-        return _deep_png(photo, pixels, xmp) if form == "PNG" else _deep_tiff(photo, pixels, xmp)
-    picture = Image.fromarray(pixels) if photo.mode != "CMYK" else Image.fromarray(pixels, "CMYK")
-    if not _holds(form, photo):
-        picture = Image.fromarray(rgb)
-    options = _save_options(photo, form, picture, xmp)
-    buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
-    return buffer.getvalue()
+    form, xmp = target or photo.format, xmp or photo.xmp
+    try:
+        if photo.deep and photo.mode in _DEEP.get(form, ()):
+            if form == "PNG":
+                return _deep_png(photo, pixels, xmp)
+            return _tagged_tiff(_deep_tiff(photo, pixels), photo, xmp)
+        picture = _picture(photo, pixels, rgb, form)
+        buffer = io.BytesIO()
+        picture.save(buffer, form, **_save_options(photo, form, picture, xmp))
+        data = buffer.getvalue()
+        if form == "TIFF":
+            return _tagged_tiff(data, photo, xmp)
+        return _bmp_with_alpha(data) if (form, picture.mode) == ("BMP", "RGBA") else data
+    except MemoryError:
+        raise PhotoError(f"{photo.name}: too large for this machine's memory") from None
+    except Exception as error:
+        # Encoders raise several kinds, on sizes that a format cannot hold above all.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise PhotoError(f"{photo.name}: cannot be encoded as {form} ({reason})") from error
 
 
-def _holds(form: str, photo: Photo) -> bool:
-    """Tell whether a format can hold the photo's own kind of pixels."""
-    if photo.deep:
-        return form in ("PNG", "TIFF")
-    return (
-        photo.mode
-        in {
-            "JPEG": ("L", "RGB", "CMYK"),
-            "PNG": ("L", "LA", "RGB", "RGBA"),
-            "WEBP": ("RGB", "RGBA"),
-            "TIFF": ("L", "LA", "RGB", "RGBA", "CMYK"),
-            "BMP": ("L", "RGB", "RGBA"),
-        }[form]
-    )
+_HOLDS = {
+    "JPEG": ("L", "RGB", "CMYK"),
+    "PNG": ("L", "LA", "RGB", "RGBA"),
+    "WEBP": ("RGB", "RGBA"),
+    "TIFF": ("L", "LA", "RGB", "RGBA", "CMYK"),
+    "BMP": ("L", "RGB", "RGBA"),
+}
+_DEEP = {"PNG": ("LA", "RGB", "RGBA"), "TIFF": ("LA", "RGB", "RGBA", "CMYK")}
+"""Kinds of 16-bit colour that are written here; Pillow writes 16-bit gray, and nothing else."""
+
+
+def _picture(photo: Photo, pixels: Native, rgb: NDArray[np.uint8], form: str) -> Image.Image:
+    """Return what to encode: the file's own kind of pixels, or the nearest that a format holds."""
+    if not (photo.mode == "L" and form in _DEEP):
+        pixels = eight_bits(pixels)
+    if photo.mode in _HOLDS[form]:
+        return Image.fromarray(pixels, "CMYK" if photo.mode == "CMYK" else None)
+    if photo.mode == "LA" and form == "JPEG":
+        return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0]))
+    if photo.mode == "LA":
+        return Image.fromarray(np.dstack([rgb, pixels[:, :, 1]]))
+    return Image.fromarray(rgb)
 
 
 def _save_options(
@@ -96,28 +120,36 @@ def _save_options(
     """Return Pillow's save options: the photo's own encoding and its metadata."""
     same = form == photo.format
     options: dict[str, Any] = dict(photo.options) if same else {}
-    if form == "JPEG" and "qtables" not in options:
-        options["quality"] = QUALITY
+    if "dpi" in photo.options:
+        options["dpi"] = photo.options["dpi"]
+    icc = _profile(photo, picture.mode)
+    if icc and form != "BMP":
+        options["icc_profile"] = icc
+    if photo.exif and form in ("PNG", "WEBP"):
+        options["exif"] = photo.exif
+    if form == "JPEG":
+        if "qtables" not in options:
+            options["quality"] = QUALITY
+        options["exif"] = shortened(photo.exif or b"", JPEG_EXIF) or b""
+        options["xmp"] = short_xmp(xmp) if xmp else None
     elif form == "PNG":
         options["compress_level"] = _PNG_LEVEL
+        info = PngImagePlugin.PngInfo()
+        info.chunks += _png_notes(photo)
+        options["pnginfo"] = info
         if xmp:
-            info = PngImagePlugin.PngInfo()
             info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-            options["pnginfo"] = info
     elif form == "WEBP":
-        options.update(quality=QUALITY, exact=True)
-    if form == "BMP":
-        return options
-    # A profile describes one kind of pixels: it goes when the kind changes.
-    if photo.icc and not (photo.mode == "CMYK" and picture.mode != "CMYK"):
-        options["icc_profile"] = photo.icc
-    if photo.exif:
-        options["exif"] = photo.exif
-    if xmp and form in ("JPEG", "WEBP"):
-        options["xmp"] = xmp
-    elif xmp and form == "TIFF":
-        options["tiffinfo"] = {700: xmp}
+        options.update(quality=QUALITY, exact=True, xmp=xmp or b"")
     return options
+
+
+def _profile(photo: Photo, mode: str) -> bytes | None:
+    """Return the photo's profile for pixels of a mode: it goes when their kind changes."""
+    kinds = {"L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "CMYK": b"CMYK"}
+    kind = kinds.get(mode, b"RGB ")
+    same = kind == kinds.get(photo.mode, b"RGB ")
+    return photo.icc if photo.icc and (same or photo.icc[16:20] == kind) else None
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -125,49 +157,71 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
 
 
+def _png_notes(photo: Photo) -> list[Any]:
+    """Return a PNG's texts and notes on colour, as Pillow keeps chunks."""
+    return photo.options["pnginfo"].chunks if "pnginfo" in photo.options else []
+
+
 def _deep_png(photo: Photo, pixels: Native, xmp: bytes | None) -> bytes:
-    """Encode 16-bit colour as PNG; Pillow cannot, OpenCV can, but without metadata."""
-    import cv2
-
-    order = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    good, encoded = cv2.imencode(".png", cv2.cvtColor(pixels, order))
-    if not good:
-        raise PhotoError(f"{photo.name}: cannot be encoded as PNG")
-    data, extra = encoded.tobytes(), b""
+    """Encode 16-bit colour as PNG, which Pillow cannot."""
+    height, width, channels = pixels.shape
+    kind = {2: 4, 3: 2, 4: 6}[channels]
+    parts = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))]
     if photo.icc:
-        extra += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc))
+        parts.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc)))
+    parts += [_chunk(n[0], n[1]) for n in _png_notes(photo) if not (photo.icc and n[0] == b"sRGB")]
+    if "dpi" in photo.options:
+        x, y = (int(v / 0.0254 + 0.5) for v in photo.options["dpi"])
+        parts.append(_chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))
     if photo.exif:
-        extra += _chunk(b"eXIf", photo.exif.removeprefix(b"Exif\0\0"))
+        parts.append(_chunk(b"eXIf", photo.exif.removeprefix(PREFIX)))
     if xmp:
-        extra += _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
-    header = 8 + 25  # Signature and IHDR.
-    return data[:header] + extra + data[header:]
+        parts.append(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
+    # Each row: filter type 1, then differences to the pixel on the left.
+    rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)
+    filtered = np.ones((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 1:] = rows
+    filtered[:, 1 + 2 * channels :] -= rows[:, : -2 * channels]
+    parts.append(_chunk(b"IDAT", zlib.compress(filtered.tobytes(), _PNG_LEVEL)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + _chunk(b"IEND", b"")
 
 
-def _deep_tiff(photo: Photo, pixels: Native, xmp: bytes | None) -> bytes:
-    """Encode 16-bit colour as TIFF; Pillow cannot, tifffile can."""
+def _deep_tiff(photo: Photo, pixels: Native) -> bytes:
+    """Encode 16-bit colour as TIFF, which Pillow cannot but tifffile can."""
     import tifffile
 
-    tags: list[tuple[int, int, int, Any, bool]] = []
-    if xmp:
-        tags.append((700, 1, len(xmp), xmp, True))
-    if photo.exif:
-        exif = Image.Exif()
-        exif.load(photo.exif)
-        texts = {k: v for k, v in exif.items() if isinstance(v, str) and k not in (270, 305, 306)}
-        tags += [(k, 2, len(v) + 1, v, True) for k, v in texts.items()]
+    if photo.mode == "LA":  # Which few programs read.
+        pixels = pixels[:, :, [0, 0, 0, 1]]
+    dpi = photo.options.get("dpi")
     buffer = io.BytesIO()
     tifffile.imwrite(
         buffer,
         pixels,
-        photometric="rgb",
+        photometric="separated" if photo.mode == "CMYK" else "rgb",
         compression=None if photo.options.get("compression") == "raw" else "zlib",
-        iccprofile=photo.icc,
-        extrasamples=["unassalpha"] if pixels.shape[2] == 4 else None,
+        iccprofile=_profile(photo, "CMYK" if photo.mode == "CMYK" else "RGB"),
+        extrasamples=["unassalpha"] if photo.mode in ("LA", "RGBA") else None,
+        resolution=dpi,
+        resolutionunit=2 if dpi else None,
+        software=False,
         metadata=None,
-        extratags=tags,
     )
     return buffer.getvalue()
+
+
+def _tagged_tiff(data: bytes, photo: Photo, xmp: bytes | None) -> bytes:
+    return add_to_tiff(data, photo.exif, {_XMP_TAG: xmp} if xmp else {})
+
+
+def _bmp_with_alpha(data: bytes) -> bytes:
+    """Give a 32-bit BMP the header that says that its fourth channel is alpha."""
+    fields = list(struct.unpack_from("<2sIHHIIiiHHIIiiII", data))
+    more = struct.pack("<4I4s48x", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs")
+    fields[1] += len(more)  # Of the file.
+    fields[4] += len(more)  # Of all before the pixels.
+    fields[5] += len(more)  # Of the header.
+    fields[10] = 3  # Channels are given by masks.
+    return struct.pack("<2sIHHIIiiHHIIiiII", *fields) + more + data[54:]
 
 
 def write_file(path: Path, data: bytes, *, overwrite: bool = False) -> None:

@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.data.cache import AlignedCache
+from faceflex.data.cache import WIDE, AlignedCache
 from faceflex.errors import UsageError
 from faceflex.models.codec import encode_faces
 from faceflex.models.vae import VAE
+from faceflex.train.template import mirrored
 from faceflex.vectors import (
     VERSIONS,
     AttributeVectors,
     auc_score,
     describe,
     estimate,
-    read_linearly,
+    ridge,
 )
 
 _MIN_HELD_OUT = 5  # Held-out faces of either class that an AUC needs.
@@ -81,10 +82,12 @@ def build_vectors(
             f"no labels for {', '.join(unknown) or 'any attribute'}; there are: {names}"
         )
     index = np.array([i for i, labels in enumerate(cache.labels) if set(labels) == known])
+    apart = cache.held_out[index]
+    plain, mirrored_faces = encode_both_ways(cache, index, model, progress)
+    shape = _shape(plain[~apart], mirrored_faces[~apart], cache.points[index][~apart])
     # The mean of a face and its mirror image: no label knows left from right, and directions of
     # symmetric attributes come out symmetric.
-    z = np.mean(encode_both_ways(cache, index, model, progress), axis=0)
-    apart = cache.held_out[index]
+    z = (plain + mirrored_faces) / 2
     labels = {name: np.array([cache.labels[i][name] > 0 for i in index]) for name in sorted(known)}
     train = {name: has[~apart] for name, has in labels.items()}
     found, info = {}, {}
@@ -93,6 +96,16 @@ def build_vectors(
         found[name] = vectors
         truth, auc = labels[name][apart], None
         if min(int(truth.sum()), int((~truth).sum())) >= _MIN_HELD_OUT:
-            auc = auc_score(read_linearly(z[~apart], train[name], z[apart]), truth)
+            reader = ridge(z[~apart], train[name][:, None].astype(np.float64))
+            auc = auc_score((z[apart] @ reader)[:, 0], truth)
         info[name] = describe(vectors, gap, train[name], auc)
-    return AttributeVectors(found, info, model_id)
+    return AttributeVectors(found, info, model_id, shape)
+
+
+def _shape(
+    plain: NDArray[np.float32], mirror: NDArray[np.float32], points: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return (D, 136): how landmarks move with the latent, read linearly, left and right alike."""
+    there = np.stack([mirrored(p, WIDE) for p in points])
+    both = np.concatenate([points, there]).reshape(2 * len(points), -1)
+    return ridge(np.concatenate([plain, mirror]), both).astype(np.float32)
