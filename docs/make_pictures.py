@@ -74,11 +74,10 @@ def samples(editor: Editor) -> None:
     for number, picture in enumerate(editor.render(rgb, prepared, 1.5 * versions), start=1):
         sheet.add("five versions", f"sample {number}, strength 1.5", picture[rows, columns])
     plain = Editor(detail=False)
-    shifts = np.stack([plain.direction({"Smiling": v}) for v in (0.01, 0.5, 1.0, 1.5, 2.0)])
-    for value, picture in zip(
-        ("0", "0.5", "1", "1.5", "2"), plain.render(rgb, prepared, shifts), strict=True
-    ):
-        sheet.add("--no-detail", f"pasted, strength {value}", picture[rows, columns])
+    values = (0.1, 0.5, 1.0, 1.5, 2.0)
+    shifts = np.stack([plain.direction({"Smiling": v}) for v in values])
+    for value, picture in zip(values, plain.render(rgb, prepared, shifts), strict=True):
+        sheet.add("--no-detail", f"pasted, strength {value:g}", picture[rows, columns])
     save("samples-and-paste", sheet.draw())
 
 
