@@ -121,6 +121,31 @@ def linear_probe(cache: AlignedCache, model: VAE, penalty: float = 3e-3) -> dict
     }
 
 
+def shape_reading(cache: AlignedCache, model: VAE, shape: NDArray[np.float32]) -> dict[str, float]:
+    """Measure how well landmarks are read from latents, on the held-out faces.
+
+    Parameters
+    ----------
+    cache, model
+        Faces, and the model.
+    shape
+        (D, 136), as kept with the attribute vectors.
+
+    Returns
+    -------
+    ``error`` of the reading and ``mean_error`` of the mean shape: mean point distances in pixels
+    of the crop.
+    """
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(~cache.held_out))[:4000]
+    centre = encode_faces(model, cache.crops(rows)).mean(axis=0)
+    mean = cache.points[rows].mean(axis=0)
+    apart = np.flatnonzero(cache.held_out)
+    latents, truth = encode_faces(model, cache.crops(apart)), cache.points[apart]
+    read = mean + ((latents - centre) @ shape).reshape(-1, 68, 2)
+    errors = [float(np.hypot(*np.moveaxis(p - truth, 2, 0)).mean()) for p in (read, mean[None])]
+    return {"error": round(errors[0], 3), "mean_error": round(errors[1], 3)}
+
+
 def main() -> None:
     """Print the figures of a model for face sets."""
     import argparse
@@ -128,19 +153,21 @@ def main() -> None:
 
     from faceflex.assets import resolve
     from faceflex.models.checkpoint import load_vae
+    from faceflex.vectors import AttributeVectors
 
     parser = argparse.ArgumentParser(prog="python -m faceflex.evaluate.reconstruction")
     parser.add_argument("data", nargs="+", type=Path, help="folders of face sets")
     parser.add_argument("--model", default="vae", help="registered name or file")
+    parser.add_argument("--vectors", default="vectors", help="its vectors")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="aligned faces")
     options = parser.parse_args()
     cache = open_cache(options.data, options.cache)
     model, identity = load_vae(resolve(options.model))
-    result = {
-        "model": identity,
-        **reconstruction(cache, model),
-        "probe": linear_probe(cache, model),
-    }
+    vectors = AttributeVectors.load(resolve(options.vectors), identity)
+    result: dict[str, Any] = {"model": identity, **reconstruction(cache, model)}
+    if vectors.shape is not None:
+        result["landmarks"] = shape_reading(cache, model, vectors.shape)
+    result["probe"] = linear_probe(cache, model)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
 
 
