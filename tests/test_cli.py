@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,11 @@ def test_a_face_that_is_not_there_is_exit_code_3(run, png):
         (("--set", "Smiling=1", "--face", "left"), ("--face left",)),
         (("--set", "Smiling=1", "--device", "abacus"), ("--device abacus",)),
         (("--set", "Smiling=1", "--detector", "eyes"), ("--detector eyes",)),
+        pytest.param(
+            ("--set", "Smiling=1", "--device", "mps"),
+            ("no mps device", "cpu"),
+            marks=pytest.mark.skipif(sys.platform == "darwin", reason="a Mac may have one"),
+        ),
         (("--set", "Smiling=1", "--overwrite", "--skip-existing"), ("give one of them",)),
         (("--set", "Smiling=1", "--model", "nowhere.safetensors"), ("nowhere.safetensors",)),
     ],
@@ -263,7 +269,6 @@ def test_attributes_are_listed_with_their_reliability(run):
 
 def test_light_commands_do_not_import_heavy_packages(tmp_path):
     import subprocess
-    import sys
 
     code = (
         "import sys\n"

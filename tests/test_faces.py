@@ -84,6 +84,23 @@ def test_a_badge_is_not_a_face():
     assert face.box[1] < 130 < face.box[3] + 1
 
 
+def test_the_other_detectors_boxes_lead_to_the_same_landmarks(small_portrait, points, monkeypatch):
+    from faceflex.faces import detect
+
+    # The convolutional detector draws its boxes higher and smaller; the file may not be here.
+    left, top, right, bottom = points[:, 0].min(), points[:, 1].min(), points[:, 0].max(), 0
+    bottom = top + 0.8 * (right - left)
+
+    def made():
+        return lambda image, _: [
+            tuple(v * image.shape[0] / 450 for v in (left, top, right, bottom)) + (1.0,)
+        ]
+
+    monkeypatch.setitem(detect.DETECTORS, "cnn", made)
+    (face,) = find_faces(small_portrait, detector="cnn")
+    assert np.hypot(*(face.points - points).T).mean() / eye_distance(points) < 0.03
+
+
 def test_threads_do_not_mix_up_their_photos(small_portrait):
     from concurrent.futures import ThreadPoolExecutor
 

@@ -188,7 +188,7 @@ def _targets(
 def _run(job: EditJob, editor: Editor, names: list[str], targets: list[Target], json_: bool) -> int:
     """Edit photo after photo; return the exit code."""
     from faceflex.batch import edit_one
-    from faceflex.errors import FaceflexError, NoFaceError
+    from faceflex.errors import FaceflexError, NoFaceError, UsageError
 
     failed, faceless, made = 0, 0, 0
     with progress("editing", len(names)) as advance:
@@ -198,6 +198,8 @@ def _run(job: EditJob, editor: Editor, names: list[str], targets: list[Target], 
                     made += 1
                     if json_:
                         print_json(record)
+            except UsageError:
+                raise  # The command's words are off, not this photo.
             except FaceflexError as error:
                 failed += 1
                 faceless += isinstance(error, NoFaceError)

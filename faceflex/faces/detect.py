@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.faces.align import apply, invert, warp
+
 LONG_SIDE = 1024
 """Long side of the first copy in pixels; faces from 8 % of it are found."""
 
@@ -26,6 +28,7 @@ _THRESHOLD, _LOW_THRESHOLD = -0.15, -0.35
 _TILTS, _TURNED_THRESHOLD = (-35.0, 35.0), 0.1
 _QUARTERS = (90.0, 180.0, 270.0)
 _SURE, _CONFIRMED = 0.5, -0.1
+_CLOSE_SIDE, _CLOSE_FACE, _CLOSE_THRESHOLD = 240, 106.0, -0.6
 
 
 @dataclass(frozen=True)
@@ -199,4 +202,28 @@ def detect(
         found = look(_LARGE_SIDE, _THRESHOLD, 0.0)
     if max((d.score for d in found), default=0.0) < _SURE:
         found += look(LONG_SIDE, _TURNED_THRESHOLD, *_QUARTERS)
-    return _distinct(found or look(LONG_SIDE, _LOW_THRESHOLD, 0.0))
+    found = _distinct(found or look(LONG_SIDE, _LOW_THRESHOLD, 0.0))
+    return found if detector == "hog" else [_as_hog(image, d) for d in found]
+
+
+def _as_hog(image: NDArray[np.uint8], one: Detection) -> Detection:
+    """Draw the box as the HOG detector would: landmarks start from that one.
+
+    It looks at the place itself, leniently; where it sees nothing, the box is moved by what the two
+    detectors differ by on average.
+    """
+    turn = np.radians(-one.degrees)
+    scale = _CLOSE_FACE / one.side
+    linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    middle = np.array([_CLOSE_SIDE / 2, _CLOSE_SIDE / 2])
+    matrix = np.column_stack([linear, middle - linear @ np.array(one.centre)])
+    frame, _ = warp(image, matrix, _CLOSE_SIDE)
+    boxes = [
+        (score, (left + right) / 2, (top + bottom) / 2, right - left + 1)
+        for left, top, right, bottom, score in _finder("hog")(frame, _CLOSE_THRESHOLD)
+        if max(abs((left + right) / 2 - middle[0]), abs((top + bottom) / 2 - middle[1])) < 40
+    ]
+    default = (0.0, middle[0] + 0.03 * _CLOSE_FACE, middle[1] + 0.08 * _CLOSE_FACE, _CLOSE_FACE)
+    _, x, y, side = max(boxes, default=default)
+    x, y = apply(invert(matrix), np.array([[x, y]]))[0]
+    return Detection((float(x), float(y)), side / scale, one.score, one.degrees)
