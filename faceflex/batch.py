@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from faceflex import __version__
 from faceflex.attributes import tone_share
@@ -95,21 +98,15 @@ def _shifts(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> NDArray[
     return np.stack(rows)
 
 
-def _check_free(job: EditJob, outputs: Sequence[Output], source: str) -> list[Output]:
-    """Leave out what is skipped; refuse what would be overwritten, the photo itself always."""
-    left = []
-    for output in outputs:
-        if output.path is not None and output.path.exists():
-            if source != "-" and output.path.samefile(source):
-                raise PhotoError(f"{output.path}: is the photo itself; choose another output")
-            if job.skip_existing:
-                continue
-            if not job.overwrite:
-                raise PhotoError(
-                    f"{output.path}: exists; use --overwrite, --skip-existing or another --out"
-                )
-        left.append(output)
-    return left
+def _is_free(job: EditJob, path: Path, source: str) -> bool:
+    """Tell whether to write ``path``; refuse what would be overwritten, the photo itself always."""
+    if not os.path.lexists(path):
+        return True
+    if source != "-" and path.exists() and path.samefile(source):
+        raise PhotoError(f"{path}: is the photo itself; choose another output")
+    if job.overwrite or job.skip_existing:
+        return job.overwrite
+    raise PhotoError(f"{path}: exists; use --overwrite, --skip-existing or another --out")
 
 
 def _xmp(photo: Photo, editor: Editor, output: Output) -> bytes:
@@ -171,9 +168,11 @@ def edit_one(
     """
     source, name = read(argument)
     photo = load_photo(source, name)
-    outputs = _check_free(job, _outputs(job, target, argument, photo), argument)
+    planned = _outputs(job, target, argument, photo)
+    outputs = [o for o in planned if o.path is None or _is_free(job, o.path, argument)]
     extras = _extras(job, target, argument, photo)
-    if not outputs and all(p.exists() for p in extras.values()):
+    extras = {k: path for k, path in extras.items() if _is_free(job, path, argument)}
+    if not outputs and not extras:
         return
     every = editor.find_faces(photo.rgb)
     faces = choose_faces(every, job.faces, name)
@@ -181,12 +180,11 @@ def edit_one(
         from faceflex.plots import draw_faces
 
         drawn = encode_photo(photo, draw_faces(photo.rgb, every))
-        write_file(extras["landmarks"], drawn, overwrite=True)
-    if not outputs and not ("sheet" in extras and not extras["sheet"].exists()):
-        return
+        write_file(extras["landmarks"], drawn, overwrite=job.overwrite)
     # A sheet shows all outputs, also those that were there already.
-    shown = _outputs(job, target, argument, photo) if "sheet" in extras else outputs
-    yield from _make(job, editor, photo, faces, outputs, shown, extras.get("sheet"))
+    shown = planned if "sheet" in extras else outputs
+    if shown:
+        yield from _make(job, editor, photo, faces, outputs, shown, extras.get("sheet"))
 
 
 def _extras(job: EditJob, target: Target, argument: str, photo: Photo) -> dict[str, Path]:
@@ -252,7 +250,7 @@ def _make(
         yield _record(photo.name, output, now - started, provenance, faces)
         started = now
     if sheet is not None and sheet_path is not None:
-        _write_sheet(sheet_path, sheet.draw())
+        _write_sheet(sheet_path, sheet.draw(), job.overwrite)
 
 
 def _format(path: Path, photo: Photo) -> str:
@@ -262,11 +260,7 @@ def _format(path: Path, photo: Photo) -> str:
     return photo.format if suffix == own else format_for(path)
 
 
-def _write_sheet(path: Path, picture: NDArray[np.uint8]) -> None:
-    import io
-
-    from PIL import Image
-
+def _write_sheet(path: Path, picture: NDArray[np.uint8], overwrite: bool) -> None:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
-    write_file(path, buffer.getvalue(), overwrite=True)
+    write_file(path, buffer.getvalue(), overwrite=overwrite)

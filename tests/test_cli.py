@@ -187,6 +187,25 @@ def test_outputs_that_exist_are_kept_skipped_or_replaced(run, png, tmp_path):
     assert load_photo(out).rgb.shape == (450, 450, 3)
 
 
+def test_a_sheet_of_somebody_elses_is_kept(run, png, tmp_path):
+    edit = ("edit", png, "--attr", "Smiling", "--range", "1", "2", "1", "--out", "here")
+    mine = tmp_path / "here" / "sheet.png"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    failed_well(run(*edit), 1, "sheet.png", "exists")
+    assert files_below(mine.parent) == ["sheet.png"]
+    assert run(*edit, "--skip-existing").returncode == 0
+    assert mine.read_text() == "mine"
+    picture = mine.parent / "sample-1/1-Smiling.png"
+    stamp = picture.stat().st_mtime_ns
+    # A run that stopped before the sheet: the sheet is made, the pictures are left alone.
+    mine.unlink()
+    assert run(*edit, "--skip-existing").returncode == 0
+    assert picture.stat().st_mtime_ns == stamp
+    with Image.open(mine) as sheet:
+        assert sheet.width > 400
+
+
 def test_the_photo_itself_is_never_written(run, png):
     content = png.read_bytes()
     done = run("edit", png, "--set", "Smiling=2", "-o", png, "--overwrite")
