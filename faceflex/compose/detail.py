@@ -25,7 +25,8 @@ from faceflex.compose.warp import Motion, warp_crop
 from faceflex.faces.align import SIZE
 
 _TONE = 7.0  # Pixels of the crop: what is smoother than that is tone.
-_SHARPEN = 0.6
+_SHARPEN, _KNEE, _BRIGHTEST = 0.6, 0.72, 0.9
+_GRAIN = 0.5
 
 Crop = NDArray[np.float32]
 
@@ -118,8 +119,13 @@ def transfer(
         return patch
     shown = after + _smooth(np.float32(crop) / np.float32(255) - before, np.ones_like(weight))
     shown = shown + _SHARPEN * (shown - cv2.GaussianBlur(shown, (0, 0), 1.5))
+    # Teeth are never paper white: highlights bend over towards _BRIGHTEST.
+    room = np.float32(_BRIGHTEST - _KNEE)
+    shown = np.where(shown > _KNEE, _KNEE + room * np.tanh((shown - _KNEE) / room), shown)
     share = np.clip(region.bring(np.repeat(weight[:, :, None], 3, axis=2)), 0, 1)
-    content = region.bring(np.ascontiguousarray(shown * 255))
+    content = region.bring(np.ascontiguousarray(shown * 255, dtype=np.float32))
+    # The photo's own grain, from the pixels that the content covers.
+    content += _GRAIN * (base - cv2.GaussianBlur(base, (0, 0), 0.006 * max(region.size) + 0.5))
     return np.asarray(patch + (content - patch) * share, np.float32)
 
 
