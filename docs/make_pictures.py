@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import Editor, load_photo
-from faceflex.attributes import tone_share
+from faceflex.attributes import carry
 from faceflex.plots import ContactSheet, thumbnail, window
 
 EXAMPLES, OUT = Path("examples"), Path("docs/pictures")
@@ -41,8 +41,8 @@ def gallery(editor: Editor) -> None:
         sheet = ContactSheet(rgb[rows, columns])
         for attribute in ATTRIBUTES:
             shifts = np.stack([editor.direction({attribute: v}) for v in VALUES])
-            tones = [tone_share({attribute: v}) for v in VALUES]
-            pictures = editor.render(rgb, prepared, shifts, tones)
+            carries = [carry({attribute: v}) for v in VALUES]
+            pictures = editor.render(rgb, prepared, shifts, carries)
             for value, picture in zip(VALUES, pictures, strict=True):
                 sheet.add(attribute, f"{attribute} {value:g}", picture[rows, columns])
         save(f"gallery-{name}", sheet.draw())
@@ -73,7 +73,7 @@ def samples(editor: Editor) -> None:
     versions = editor.vectors.sample("Smiling", 5)
     for number, picture in enumerate(editor.render(rgb, prepared, 1.5 * versions), start=1):
         sheet.add("five versions", f"sample {number}, strength 1.5", picture[rows, columns])
-    plain = Editor(detail=False)
+    plain = Editor(method="paste")
     values = (0.1, 0.5, 1.0, 1.5, 2.0)
     shifts = np.stack([plain.direction({"Smiling": v}) for v in values])
     for value, picture in zip(values, plain.render(rgb, prepared, shifts), strict=True):

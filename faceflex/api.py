@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.attributes import tone_share
+from faceflex.attributes import carry
 from faceflex.editor import Editor
 from faceflex.photo import Photo, encode_photo, write_file
 from faceflex.photo.metadata import marked_xmp
@@ -58,7 +58,7 @@ def edit(
     chosen = choose_faces(editor.find_faces(photo.rgb), faces, photo.name)
     prepared = editor.prepare(photo.rgb, chosen)
     proper = {editor.vectors.find(name): value for name, value in settings.items()}
-    return next(editor.render(photo.rgb, prepared, shift[None], [tone_share(proper)]))
+    return next(editor.render(photo.rgb, prepared, shift[None], [carry(proper)]))
 
 
 def save_photo(

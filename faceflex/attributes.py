@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from faceflex.assets.registry import read_toml
 
 
+@dataclass(frozen=True)
+class Carry:
+    """How the difference of two decodes is carried over to a photo.
+
+    Attributes
+    ----------
+    tone
+        How much of its colour is carried over, 0 to 1; the rest of the difference only makes the
+        photo's own colours lighter or darker.
+    depth
+        The most by which that lightens or darkens, as a share.
+    scale
+        What is smoother than this many pixels of the 128-pixel crop is tone, and is left to the
+        photo.
+    """
+
+    tone: float = 0.0
+    depth: float = 0.4
+    scale: float = 7.0
+
+
 @cache
-def tone_attributes() -> frozenset[str]:
-    """Return the attributes whose edits are about colour."""
-    return frozenset(read_toml("attributes.toml")["tone"])
+def kinds() -> dict[str, Carry]:
+    """Return how each attribute's edits are carried over, for those that are not just shape."""
+    return {
+        name: Carry(kind["tone"], kind["depth"], kind["scale"])
+        for kind in read_toml("attributes.toml").values()
+        for name in kind["names"]
+    }
 
 
-def tone_share(settings: Mapping[str, float]) -> float:
-    """Return how much of an edit's low-frequency colour to carry over, 0 to 1.
+def carry(settings: Mapping[str, float]) -> Carry:
+    """Return how an edit is carried over: the mean of its attributes, by strength.
 
     Parameters
     ----------
@@ -24,5 +50,6 @@ def tone_share(settings: Mapping[str, float]) -> float:
     """
     total = sum(abs(v) for v in settings.values())
     if not total:
-        return 0.0
-    return sum(abs(v) for k, v in settings.items() if k in tone_attributes()) / total
+        return Carry()
+    shares = [(abs(v) / total, kinds().get(k, Carry())) for k, v in settings.items()]
+    return Carry(*(sum(w * getattr(c, f) for w, c in shares) for f in ("tone", "depth", "scale")))

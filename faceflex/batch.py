@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import __version__
-from faceflex.attributes import tone_share
+from faceflex.attributes import carry
 from faceflex.editor import Editor
 from faceflex.errors import PhotoError
 from faceflex.faces import Face
@@ -226,8 +226,8 @@ def _make(
         rows, columns = window(photo.rgb.shape, faces)
         sheet = ContactSheet(photo.rgb[rows, columns])
     shifts = _shifts(editor, job, shown)
-    tones = [tone_share(o.settings) for o in shown]
-    pictures = editor.render(photo.rgb, prepared, shifts, tones)
+    carries = [carry(o.settings) for o in shown]
+    pictures = editor.render(photo.rgb, prepared, shifts, carries)
     for output, picture in zip(shown, pictures, strict=True):
         if sheet is not None and output.attribute is not None and output.strength is not None:
             row = f"sample {output.sample}" if job.request.samples > 1 else ""

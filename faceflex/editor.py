@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.assets import resolve
+from faceflex.attributes import Carry
 from faceflex.compose.clone import blend
 from faceflex.compose.detail import paste, transfer
 from faceflex.compose.region import Region, face_region
@@ -19,6 +20,7 @@ from faceflex.compose.warp import motion
 from faceflex.faces import Face, find_faces
 from faceflex.faces.align import align, apply
 from faceflex.faces.landmarks import LandmarkModel
+from faceflex.faces.lips import Lips, find_lips
 from faceflex.models.identity import read_id
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class PreparedFace:
         (128, 128, 3) uint8: the aligned face.
     points
         (68, 2) float32 landmarks in pixels of the crop.
+    lips
+        The edges of the inner lips, in pixels of the crop.
     """
 
     face: Face
@@ -52,6 +56,12 @@ class PreparedFace:
     decoded: NDArray[np.float32]
     crop: NDArray[np.uint8]
     points: NDArray[np.float32]
+    lips: Lips
+
+
+METHODS = ("transfer", "difference", "paste")
+"""How an edit gets into the photo: its change is transferred to the photo's own pixels; only the
+difference of the decodes is added; or the decode is pasted, as Face Flex does."""
 
 
 class Editor:
@@ -65,8 +75,8 @@ class Editor:
         ``hog`` or ``cnn``.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
-    detail
-        Keep the photo's own detail; otherwise the decode is pasted, as Face Flex does.
+    method
+        One of :data:`METHODS`.
     """
 
     def __init__(
@@ -77,11 +87,11 @@ class Editor:
         *,
         detector: str = "hog",
         device: str = "auto",
-        detail: bool = True,
+        method: str = "transfer",
     ) -> None:
         self._model_name, self._vectors_name = model, vectors
         self._landmark_name, self.detector = landmark_model, detector
-        self._device, self.detail = device, detail
+        self._device, self.method = device, method
 
     @cached_property
     def model(self) -> VAE:
@@ -133,7 +143,9 @@ class Editor:
             face_region(rgb.shape, f.points, a.matrix) for f, a in zip(faces, aligned, strict=True)
         ]
         return [
-            PreparedFace(f, region, z, picture, a.crop, apply(a.matrix, f.points))
+            PreparedFace(
+                f, region, z, picture, a.crop, apply(a.matrix, f.points), find_lips(rgb, f.points)
+            )
             for f, region, z, picture, a in zip(
                 faces, regions, latents, decoded, aligned, strict=True
             )
@@ -151,7 +163,7 @@ class Editor:
         rgb: NDArray[np.uint8],
         faces: Sequence[PreparedFace],
         shifts: NDArray[np.floating],
-        tones: Sequence[float] | None = None,
+        carries: Sequence[Carry] | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
         """Make one picture for each shift of the latents.
 
@@ -163,9 +175,9 @@ class Editor:
             From :meth:`prepare`.
         shifts
             (N, D): what to add to the faces' latents. Zeros give the photo's own pixels.
-        tones
-            For each shift, how much of its low-frequency colour to carry over (see
-            :func:`faceflex.attributes.tone_share`); none by default.
+        carries
+            For each shift, how its change is carried over (see :func:`faceflex.attributes.carry`);
+            as for edits of shape by default.
 
         Yields
         ------
@@ -184,8 +196,8 @@ class Editor:
             for prepared in faces if changed else ():
                 after = next(decoded)
                 if prepared.region is not None:
-                    tone = tones[number] if tones is not None else 0.0
-                    patch = self._patch(canvas, prepared, moved[number], after, tone)
+                    how = carries[number] if carries is not None else Carry()
+                    patch = self._patch(canvas, prepared, moved[number], after, how)
                     blend(canvas, prepared.region, patch)
             yield canvas
 
@@ -195,12 +207,16 @@ class Editor:
         face: PreparedFace,
         shift: NDArray[np.float32],
         after: NDArray[np.float32],
-        tone: float,
+        how: Carry,
     ) -> NDArray[np.float32]:
         """Return what goes into a face's region."""
         assert face.region is not None
-        if not self.detail:
+        if self.method == "paste":
             return paste(face.region, after)
+        if self.method == "difference":
+            return transfer(
+                canvas, face.region, face.crop, face.decoded, after, None, Carry(tone=1.0)
+            )
         points = self.vectors.landmark_shift(shift)
-        moved = motion(face.points, points) if points is not None else None
-        return transfer(canvas, face.region, face.crop, face.decoded, after, moved, tone=tone)
+        moved = motion(face.points, points, face.lips) if points is not None else None
+        return transfer(canvas, face.region, face.crop, face.decoded, after, moved, how)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import pytest
 
 from faceflex.assets import resolve
-from faceflex.attributes import tone_attributes, tone_share
+from faceflex.attributes import Carry, carry, kinds
 from faceflex.vectors import AttributeVectors
 
 
-def test_every_tone_attribute_is_one_that_can_be_edited():
+def test_every_attribute_with_a_kind_is_one_that_can_be_edited():
     names = set(AttributeVectors.load(resolve("vectors")).names)
-    assert tone_attributes() <= names
-    assert {"Smiling", "Young", "Male"} <= names - tone_attributes()
+    assert set(kinds()) <= names
+    assert {"Young", "Male"} <= names - set(kinds())
 
 
-def test_tone_is_shared_by_strength():
-    assert tone_share({"Smiling": 2.0}) == 0.0
-    assert tone_share({"Pale_Skin": -1.0}) == 1.0
-    assert tone_share({"Pale_Skin": 1.0, "Smiling": -3.0}) == pytest.approx(0.25)
-    assert tone_share({}) == tone_share({"Pale_Skin": 0.0}) == 0.0
+def test_tone_is_carried_over_for_colours_and_not_for_expressions():
+    assert carry({"Smiling": 2.0}).tone == 0.0
+    assert carry({"Pale_Skin": -1.0}).tone == 1.0
+    assert carry({"Smiling": 1.0}).depth < carry({"Young": 1.0}).depth
+
+
+def test_edits_of_several_attributes_are_carried_over_by_their_strengths():
+    assert carry({"Pale_Skin": 1.0, "Smiling": -3.0}).tone == pytest.approx(0.25)
+    assert carry({}) == carry({"Pale_Skin": 0.0}) == Carry()

@@ -1,5 +1,5 @@
 """Files that faceflex needs: bundled with the package, fetched on demand, or placed by hand."""
 
-from faceflex.assets.registry import resolve
+from faceflex.assets.registry import locate, resolve
 
-__all__ = ["resolve"]
+__all__ = ["locate", "resolve"]

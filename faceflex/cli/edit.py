@@ -106,7 +106,8 @@ def edit(
     from faceflex.batch import EditJob
     from faceflex.editor import Editor
 
-    editor = Editor(model, vectors, landmark_model, detector=detector, device=device, detail=detail)
+    method = "transfer" if detail else "paste"
+    editor = Editor(model, vectors, landmark_model, detector=detector, device=device, method=method)
     request = _checked(request, editor)
     targets = _targets(request, names, out, file)
     if any(t.stdout for t in targets) and json_:

@@ -20,51 +20,111 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.attributes import Carry
+from faceflex.compose.interior import fill_mouth
+from faceflex.compose.mouth import between
 from faceflex.compose.region import Region
-from faceflex.compose.warp import Motion, warp_crop
+from faceflex.compose.warp import Motion, crop_field, crop_places, join, warp_crop
 from faceflex.faces.align import SIZE
+from faceflex.faces.mask import fill_hull
 
-_TONE = 7.0  # Pixels of the crop: what is smoother than that is tone.
-_SHARPEN, _KNEE, _BRIGHTEST = 0.6, 0.72, 0.9
-_GRAIN = 0.5
+_LIGHT = 7.0  # Pixels of the crop: the light that decodes lack is smoother than that.
+_DOUBT = 0.35  # Pixels that the motion is off by, for each that it moves ...
+_MOST_DOUBT = 1.2  # ... and at most.
+_LIP_ROOM = 5  # Pixels around lips that move.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+_AS_SHAPE = Carry()
 
 Crop = NDArray[np.float32]
 
 
-def _smooth(crop: Crop, weight: NDArray[np.float32]) -> Crop:
+def smooth(crop: Crop, weight: NDArray[np.float32], width: float = _LIGHT) -> Crop:
     """Blur a (128, 128, 3) crop, counting each pixel by ``weight`` (128, 128)."""
-    total = cv2.GaussianBlur(crop * weight[:, :, None], (0, 0), _TONE)
-    share = cv2.GaussianBlur(weight, (0, 0), _TONE)[:, :, None]
+    total = cv2.GaussianBlur(crop * weight[:, :, None], (0, 0), width)
+    share = cv2.GaussianBlur(weight, (0, 0), width)[:, :, None]
     return np.asarray(total / np.maximum(share, 1e-3), np.float32)
 
 
-def new_content(moved: Motion) -> NDArray[np.float32]:
-    """Return (128, 128): how far each pixel of the crop must come from the decoder.
+def unexplained(after: Crop, there: Crop, moved: Motion) -> Crop:
+    """Return what a motion does not explain of the change between two decodes.
 
-    It is the inside of the lips, as far as their opening changes.
+    A motion that is off by a part of a pixel leaves a rim along every edge that it moves: an old
+    lip, a ghost of a tooth. So what such an error could make is taken off the difference, the more
+    the farther a place moves.
+
+    Parameters
+    ----------
+    after, there
+        (128, 128, 3) decodes: of the edited face, and of the face as it was, moved.
+    moved
+        The motion.
+
+    Returns
+    -------
+    (128, 128, 3).
     """
-    before, after = moved.opening
-    wider = max(before, after)
-    share = abs(after - before) / wider if wider > 0.3 else 0.0
-    mask = np.zeros((SIZE, SIZE), np.float32)
-    inner = np.round(moved.targets[60:68] * 16).astype(np.int32)
-    cv2.fillPoly(mask, [inner], 1.0, cv2.LINE_AA, 4)
-    if share > 0:
-        mask = cv2.dilate(mask, np.ones((3, 3), np.uint8))
-    return cv2.GaussianBlur(mask, (0, 0), 0.9) * np.float32(min(1.0, 1.3 * share))
+    change = after - there
+    field = crop_field(moved)
+    doubt = np.minimum(_DOUBT * np.hypot(field[..., 0], field[..., 1]), _MOST_DOUBT)
+    doubt = cv2.GaussianBlur(doubt, (0, 0), 2.0)[:, :, None]
+    steep = np.maximum(*(np.hypot(*_slopes(p)) for p in (there, after)))
+    size = cv2.GaussianBlur(np.linalg.norm(change, axis=2), (0, 0), 1.0)[:, :, None] + 1e-6
+    error = doubt * np.linalg.norm(steep, axis=2, keepdims=True)
+    kept = np.clip(1 - error / size, 0, 1) * (1 - _lip_zone(moved))[:, :, None]
+    return np.asarray(change * kept, np.float32)
 
 
-def _move(picture: NDArray[np.uint8], region: Region, moved: Motion) -> NDArray[np.float32]:
+def _lip_zone(moved: Motion) -> NDArray[np.float32]:
+    """Return (128, 128): where lips are that have moved, 0 to 1.
+
+    Decodes know less of lips than the photo does: they blur them, and have them a little elsewhere.
+    """
+    lips = np.concatenate([moved.start[48:60], moved.targets[48:60]])
+    zone = fill_hull(lips, SIZE, grow=_LIP_ROOM).astype(np.float32)
+    zone = cv2.GaussianBlur(zone, (0, 0), 2.5)
+    far = np.linalg.norm((moved.targets - moved.start)[48:68], axis=1).max()
+    return zone * np.float32(np.clip(far / 4, 0, 1))
+
+
+def _shading(there: Crop, change: Crop, depth: float) -> NDArray[np.float32]:
+    """Return (128, 128): by what share a change makes each pixel brighter, its hue kept."""
+    bright = np.maximum(there @ _LUMA, 0.08)
+    share = (change @ _LUMA) / (bright * max(depth, 1e-6))
+    return np.asarray(depth * np.tanh(share), np.float32)
+
+
+def _brought(region: Region, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    return region.bring(np.ascontiguousarray(crop, dtype=np.float32))
+
+
+def _slopes(crop: Crop) -> tuple[Crop, Crop]:
+    """Return the change per pixel along x and along y."""
+    dx, dy = (
+        cv2.Sobel(crop, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))
+    )
+    return dx, dy
+
+
+def _move(
+    picture: NDArray[np.uint8],
+    region: Region,
+    moved: Motion,
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+) -> NDArray[np.float32]:
     """Resample a region of the photo through a motion; float32 in 0 to 255."""
-    field = cv2.resize(moved.field, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    upper, lower = (region.bring(f) for f in moved.fields())
     back = np.linalg.inv(region.matrix[:, :2]).astype(np.float32)
-    shift = region.bring(field) @ back.T
+    shift = join(moved, upper, lower, x, y) @ back.T
     width, height = region.size
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    across, down = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
     mapped = cv2.remap(
         picture,
-        x + shift[..., 0],
-        y + shift[..., 1],
+        across + shift[..., 0],
+        down + shift[..., 1],
         cv2.INTER_LANCZOS4,
         borderMode=cv2.BORDER_REFLECT,
     )
@@ -80,8 +140,7 @@ def transfer(
     before: Crop,
     after: Crop,
     moved: Motion | None = None,
-    *,
-    tone: float = 0.0,
+    how: Carry = _AS_SHAPE,
 ) -> NDArray[np.float32]:
     """Return the region with the change between two decodes carried over.
 
@@ -97,36 +156,32 @@ def transfer(
         (128, 128, 3) float32 in [0, 1], decodes of the face as it is and as edited.
     moved
         How the landmarks move; None when nothing does.
-    tone
-        How much of the low-frequency colour is carried over, 0 to 1: all of it for edits that are
-        about tone, none for those about shape.
+    how
+        How the change is carried over.
 
     Returns
     -------
     (h, w, 3) float32 in 0 to 255.
     """
     picture = region.cut(photo)
-    weight = np.zeros((SIZE, SIZE), np.float32)
+    everywhere = np.ones((SIZE, SIZE), np.float32)
     if moved is None:
-        base, change = picture.astype(np.float32), after - before
-    else:
-        weight = new_content(moved)
-        base, change = _move(picture, region, moved), after - warp_crop(before, moved)
-    if tone < 1:
-        change = change - np.float32(1 - tone) * _smooth(change, 1 - weight)
-    patch = base + region.bring(np.ascontiguousarray(change * 255))
-    if not weight.any():
-        return patch
-    shown = after + _smooth(np.float32(crop) / np.float32(255) - before, np.ones_like(weight))
-    shown = shown + _SHARPEN * (shown - cv2.GaussianBlur(shown, (0, 0), 1.5))
-    # Teeth are never paper white: highlights bend over towards _BRIGHTEST.
-    room = np.float32(_BRIGHTEST - _KNEE)
-    shown = np.where(shown > _KNEE, _KNEE + room * np.tanh((shown - _KNEE) / room), shown)
-    share = np.clip(region.bring(np.repeat(weight[:, :, None], 3, axis=2)), 0, 1)
-    content = region.bring(np.ascontiguousarray(shown * 255, dtype=np.float32))
-    # The photo's own grain, from the pixels that the content covers.
-    content += _GRAIN * (base - cv2.GaussianBlur(base, (0, 0), 0.006 * max(region.size) + 0.5))
-    return np.asarray(patch + (content - patch) * share, np.float32)
+        change = after - before
+        change = change - np.float32(1 - how.tone) * smooth(change, everywhere, how.scale)
+        return picture + _brought(region, 255 * change)
+    x, y = region.places()
+    patch = _move(picture, region, moved, x, y)
+    there = warp_crop(before, moved)
+    outside = 1 - between(moved.after, *crop_places(), 1.0)
+    change = unexplained(after, there, moved) * outside[:, :, None]
+    light = smooth(np.float32(crop) / np.float32(255) - before, everywhere)
+    if how.tone < 1:
+        shape = change - smooth(change, outside, how.scale)
+        shading = _shading(there + light, shape, how.depth) * np.float32(1 - how.tone)
+        patch = patch * (1 + _brought(region, shading)[:, :, None])
+    if how.tone > 0:
+        patch = patch + _brought(region, np.float32(255 * how.tone) * change)
+    return fill_mouth(patch, picture, region, moved, after + light, x, y)
 
 
 def paste(region: Region, after: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -41,6 +41,18 @@ class Region:
         """Width and height in pixels."""
         return self.right - self.left, self.bottom - self.top
 
+    @property
+    def scale(self) -> float:
+        """Crop pixels per pixel of the photo."""
+        return scale_of(self.matrix)
+
+    def places(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return x and y, (h, w) float32 each, of the region's pixels in pixels of the crop."""
+        width, height = self.size
+        across, down = np.arange(width), np.arange(height)[:, None]
+        x, y = (row[0] * across + row[1] * down + row[2] for row in self.matrix)
+        return x.astype(np.float32), y.astype(np.float32)
+
     def cut(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the region of a photo (a view)."""
         return picture[self.top : self.bottom, self.left : self.right]

@@ -1,8 +1,11 @@
-"""Move a photo's own pixels: a smooth field from how the 68 landmarks move.
+"""Move a photo's own pixels: smooth fields from how the 68 landmarks move.
 
-The field is a thin-plate spline (Bookstein 1989) through the landmarks where they go, at rest at
-the mask's edge, and checked to be free of folds. It says where each pixel of the edited face comes
+A field is a thin-plate spline (Bookstein 1989) through the landmarks where they go, at rest at the
+mask's edge, and checked to be free of folds. It says where each pixel of the edited face comes
 from, in pixels of the 128-pixel crop; the photo is resampled through it at its own resolution.
+
+Lips part and meet, which no smooth field can do. So there are two fields, cut along the mouth: one
+knows the upper lip, the other the lower one, and the rest of the face is the same to both.
 """
 
 from __future__ import annotations
@@ -13,16 +16,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import SIZE
+from faceflex.compose.mouth import move_lips, side
+from faceflex.faces.align import SIZE, apply, similarity
+from faceflex.faces.lips import SAMPLES, Lips, lips_of
 from faceflex.faces.mask import face_outline, fill_hull
 
 GRID = 64
-"""Nodes of the field along a side; the landmarks' motion is smoother than that."""
+"""Nodes of a field along a side; the landmarks' motion is smoother than that."""
 
 _RELAX = 2e-5  # Lets landmarks give way a little where they pull apart.
-_REST = 9.0  # Pixels of the crop over which the field comes to rest at the mask's edge.
+_REST = 9.0  # Pixels of the crop over which a field comes to rest at the mask's edge.
 _MIN_JACOBIAN = 0.12
-_INNER = ((61, 67), (62, 66), (63, 65))  # Upper and lower inner lip, left to right.
+_UPPER = tuple(range(17, 55))  # Face and upper lip; the inner lips come from their edges.
+_LOWER = (*range(17, 49), *range(54, 60))
+_STILL = (*range(27, 36), 36, 39, 42, 45)
+_COLUMNS = np.linspace(0, SAMPLES - 1, 11).round().astype(int)
+
+Field = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -31,34 +41,29 @@ class Motion:
 
     Attributes
     ----------
-    field
+    upper, lower
         (64, 64, 2) float32: where each node's pixel comes from, relative to the node, in pixels of
-        the crop.
-    targets
-        (68, 2) float32: where the landmarks go, in pixels of the crop.
-    opening
-        Mean distance between the inner lips, before and after, in pixels of the crop.
+        the crop; above the mouth's line and below it.
+    start, targets
+        (68, 2) float32: where the landmarks are, and where they go, in pixels of the crop.
+    before, after
+        The inner lips there.
     """
 
-    field: NDArray[np.float32]
+    upper: Field
+    lower: Field
+    start: NDArray[np.float32]
     targets: NDArray[np.float32]
-    opening: tuple[float, float]
+    before: Lips
+    after: Lips
 
-
-def _gap(points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the distances (3,) between the inner lips; negative where they cross."""
-    return np.array([points[low, 1] - points[high, 1] for high, low in _INNER], np.float64)
-
-
-def _lips_apart(points: NDArray[np.float32], moved: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return ``moved`` with inner lips that would cross brought to touch."""
-    out = moved.copy()
-    before, after = _gap(points), _gap(moved)
-    least = np.minimum(np.maximum(before, 0.0), 0.6)
-    for (high, low), short in zip(_INNER, np.maximum(least - after, 0), strict=True):
-        out[high, 1] -= short / 2
-        out[low, 1] += short / 2
-    return out
+    def fields(self) -> tuple[Field, Field]:
+        """Return both fields at the crop's resolution, (128, 128, 2) each."""
+        size = (SIZE, SIZE)
+        upper, lower = (
+            cv2.resize(f, size, interpolation=cv2.INTER_CUBIC) for f in (self.upper, self.lower)
+        )
+        return upper, lower
 
 
 def _nodes() -> NDArray[np.float64]:
@@ -122,7 +127,28 @@ def thin_plate(
     return result + np.column_stack([np.ones(len(b)), b]) @ weights[n:]
 
 
-def motion(points: NDArray[np.floating], shift: NDArray[np.floating]) -> Motion:
+def _spline(to: NDArray[np.floating], home: NDArray[np.floating]) -> Field:
+    """Return the field that brings places (N, 2) home."""
+    values = np.asarray(home, np.float64) - to
+    field = thin_plate(np.asarray(to, np.float64), values, _nodes())
+    return np.float32(field.reshape(GRID, GRID, 2))
+
+
+def level(points: NDArray[np.floating], shift: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return a shift of landmarks without what moves, turns or scales the whole head.
+
+    A shift read in aligned crops has some of that: a wider mouth makes the same face fit the
+    template at another scale. The nose and the corners of the eyes hold the head still.
+    """
+    goal = np.asarray(points + shift, np.float32)
+    still = list(_STILL)
+    back = similarity(goal[still], np.asarray(points)[still])
+    return np.asarray(apply(back, goal) - points, np.float32)
+
+
+def motion(
+    points: NDArray[np.floating], shift: NDArray[np.floating], lips: Lips | None = None
+) -> Motion:
     """Work out how a face moves when its landmarks do.
 
     Parameters
@@ -131,36 +157,76 @@ def motion(points: NDArray[np.floating], shift: NDArray[np.floating]) -> Motion:
         (68, 2) landmarks in pixels of the 128-pixel crop.
     shift
         (68, 2) how far each is to move.
+    lips
+        The inner lips, where they are known better than from the landmarks.
 
     Returns
     -------
     The motion; where the shift would fold the picture, as much of it as does not.
     """
-    start, whole = np.asarray(points, np.float32), np.asarray(shift, np.float32)
-    rest, nodes = _rest_weight(start), _nodes()
+    start = np.asarray(points, np.float32)
+    whole = level(start, shift)
+    before = lips or lips_of(start)
+    still = np.zeros((GRID, GRID, 2), np.float32)
+    rest = _rest_weight(start)[:, :, None]
+    # The outline itself rests: jaw and raised brows lie on the mask's edge.
     outline = face_outline(start)
     anchors = np.concatenate([outline, 0.5 * (outline + np.roll(outline, 1, axis=0))])
-    share = 1.0
+    share = 1.0 if whole.any() else 0.0
     while share > 0.02:
-        goal = _lips_apart(start, start + np.float32(share) * whole)
-        # The outline itself rests: jaw and raised brows lie on the mask's edge.
-        places = np.concatenate([goal[17:], anchors]).astype(np.float64)
-        values = np.concatenate([(start - goal)[17:], np.zeros_like(anchors)]).astype(np.float64)
-        field = np.float32(thin_plate(places, values, nodes).reshape(GRID, GRID, 2))
-        field = field * rest[:, :, None]
-        if float(jacobian(field).min()) >= _MIN_JACOBIAN:
-            break
+        after, goal = move_lips(before, start, np.float32(share) * whole)
+        fields = []
+        for used, edge in ((_UPPER, "upper"), (_LOWER, "lower")):
+            to, home = (
+                np.concatenate(
+                    [p[list(used)], np.stack([m.x, getattr(m, edge)], axis=1)[_COLUMNS], anchors]
+                )
+                for p, m in ((goal, after), (start, before))
+            )
+            fields.append(_spline(to, home) * rest)
+        if min(float(jacobian(f).min()) for f in fields) >= _MIN_JACOBIAN:
+            return Motion(fields[0], fields[1], start, goal, before, after)
         share *= 0.8
-    else:
-        goal, field = start, np.zeros((GRID, GRID, 2), np.float32)
-    gaps = [float(np.maximum(_gap(p), 0).mean()) for p in (start, goal)]
-    return Motion(field, goal, (gaps[0], gaps[1]))
+    return Motion(still, still, start, start, before, before)
+
+
+def join(
+    moved: Motion, upper: Field, lower: Field, x: NDArray[np.float32], y: NDArray[np.float32]
+) -> Field:
+    """Join both fields along the mouth's line.
+
+    Parameters
+    ----------
+    moved
+        The motion.
+    upper, lower
+        (h, w, 2) its fields, at some resolution.
+    x, y
+        (h, w) the places there, in pixels of the crop.
+
+    Returns
+    -------
+    (h, w, 2).
+    """
+    share = side(moved.after, x, y)[:, :, None]
+    return lower + (upper - lower) * share
+
+
+def crop_places() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return x and y, (128, 128) each, of the crop's pixels."""
+    line = np.arange(SIZE, dtype=np.float32)
+    x, y = np.meshgrid(line, line)
+    return x, y
+
+
+def crop_field(moved: Motion) -> Field:
+    """Return the joined field at the crop's resolution, (128, 128, 2)."""
+    return join(moved, *moved.fields(), *crop_places())
 
 
 def warp_crop(crop: NDArray[np.float32], moved: Motion) -> NDArray[np.float32]:
     """Resample a (128, 128, C) float32 crop through a motion."""
-    field = cv2.resize(moved.field, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-    x, y = np.meshgrid(np.arange(SIZE, dtype=np.float32), np.arange(SIZE, dtype=np.float32))
+    field, (x, y) = crop_field(moved), crop_places()
     return cv2.remap(
         crop, x + field[..., 0], y + field[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )

@@ -135,5 +135,9 @@ class LandmarkModel:
         """
         matrix = box_to_frame(centre, side, degrees)
         points = apply(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))
+        return self.again(image, points)
+
+    def again(self, image: NDArray[np.uint8], points: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Find the landmarks of a face that is known to be near (68, 2) ``points``."""
         matrix = similarity(points, frame_template())
         return apply(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))

@@ -1,0 +1,171 @@
+"""What shows between the lips: the photo's own teeth, new ones, or the line where lips meet."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.compose.mouth import between, edges
+from faceflex.compose.region import Region
+from faceflex.compose.teeth import relief_at
+from faceflex.compose.warp import Motion, crop_places
+from faceflex.faces.lips import Lips
+
+_BRIGHTEST = 0.9  # Teeth are never paper white, ...
+_LEAST, _OF_SKIN = 0.34, 0.78  # ... nor darker than this and this share of the cheeks.
+_TINT, _WARM = 0.3, np.array([1.02, 1.0, 0.94], np.float32)  # How much of their colour is kept.
+_LIGHT = (0.86, 1.05)  # The least and most light within the mouth.
+_SHADOW, _CORNER = 1.8, 0.3  # The lip's shadow in pixels of the crop; the corners' share of a half.
+_GRAIN = 0.4
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
+_SEAM, _SEAM_WIDTH = 0.4, 0.55
+
+Floats = NDArray[np.float32]
+
+
+def fill_mouth(
+    patch: Floats,
+    picture: NDArray[np.uint8],
+    region: Region,
+    moved: Motion,
+    decoded: Floats,
+    x: Floats,
+    y: Floats,
+) -> Floats:
+    """Fill what lies between the lips.
+
+    Parameters
+    ----------
+    patch
+        (h, w, 3) float32 in 0 to 255, the region with its pixels moved.
+    picture
+        (h, w, 3) uint8, the region as it was.
+    region, moved
+        Where the face is, and how it moves.
+    decoded
+        (128, 128, 3) float32 in [0, 1]: the edited face as the decoder has it, in the photo's
+        light.
+    x, y
+        (h, w) the region's pixels in pixels of the crop.
+
+    Returns
+    -------
+    (h, w, 3) float32; where the mouth was and stays closed, ``patch`` itself.
+    """
+    before, after = moved.before, moved.after
+    if _same(before, after):
+        return patch
+    if not after.open:
+        return _meet(patch, after, x, y) if before.open else patch
+    rows, columns = _window(after, x, y)
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        return patch
+    x, y, part = x[rows, columns], y[rows, columns], patch[rows, columns]
+    share = between(after, x, y, max(_SOFT, 1.5 * region.scale))[:, :, None]
+    content = _new(decoded, moved, x, y)
+    # The photo's own grain, from the pixels that the content covers.
+    blur = 0.006 * max(region.size) + 0.5
+    content += _GRAIN * (part - cv2.GaussianBlur(part, (0, 0), blur))
+    own = _own_share(before, after)
+    if own > 0:
+        mine, there = _own(picture, region, before, after, x, y)
+        content = content + (part + (mine - part) * there[:, :, None] - content) * own
+    patch[rows, columns] = part + (content - part) * share
+    return patch
+
+
+def _same(before: Lips, after: Lips) -> bool:
+    """Tell whether lips stay where they are, to a twentieth of a pixel."""
+    pairs = ((before.x, after.x), (before.upper, after.upper), (before.lower, after.lower))
+    return all(float(np.abs(a - b).max()) < 0.05 for a, b in pairs)
+
+
+def _window(lips: Lips, x: Floats, y: Floats) -> tuple[slice, slice]:
+    """Return the rows and columns that hold the mouth."""
+    near = (x > lips.x[0] - 2) & (x < lips.x[-1] + 2)
+    near &= (y > lips.upper.min() - 2) & (y < lips.lower.max() + 2)
+    rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _own_share(before: Lips, after: Lips) -> float:
+    """Return how far the photo's own teeth will do: not when a slit becomes a wide opening."""
+    ratio = before.gap / max(after.gap, 1e-6)
+    return float(np.clip((ratio - 0.35) / 0.3, 0, 1)) if before.open else 0.0
+
+
+def _own(
+    picture: NDArray[np.uint8], region: Region, before: Lips, after: Lips, x: Floats, y: Floats
+) -> tuple[Floats, Floats]:
+    """Return what the photo shows between its lips, laid between the new ones, and where it does.
+
+    Teeth do not move with lips: a closing mouth covers them. One that opens is stretched.
+    """
+    high, _ = edges(after, x)
+    scale = max(1.0, after.gap / max(before.gap, 1e-6))
+    wider = max(1.0, (after.x[-1] - after.x[0]) / (before.x[-1] - before.x[0]))
+    from_x = (before.x[0] + before.x[-1]) / 2 + (x - (after.x[0] + after.x[-1]) / 2) / wider
+    from_y = y
+    if scale > 1:
+        top, _ = edges(before, np.float32(from_x))
+        from_y = top + (y - high) / scale
+    there = between(before, np.float32(from_x), np.float32(from_y), _SOFT)
+    back = np.linalg.inv(region.matrix[:, :2])
+    shift = np.stack([from_x - region.matrix[0, 2], from_y - region.matrix[1, 2]], -1) @ back.T
+    mapped = cv2.remap(
+        picture,
+        np.float32(shift[..., 0]),
+        np.float32(shift[..., 1]),
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    return mapped.astype(np.float32), there
+
+
+def _new(decoded: Floats, moved: Motion, x: Floats, y: Floats) -> Floats:
+    """Return a mouth that the photo does not have: 0 to 255, at places of the crop.
+
+    The decoder says how bright its teeth are, and where its mouth is light and dark; the lips that
+    it blurs into them are taken out. Their relief is that of teeth.
+    """
+    lips = moved.after
+    inside = between(lips, *crop_places(), 1.0) > 0.5
+    colours = decoded[inside] if inside.any() else decoded[64:110, 40:88].reshape(-1, 3)
+    bright = colours @ _LUMA
+    teeth = colours[bright >= np.percentile(bright, 80)].mean(axis=0)
+    level = max(float(teeth @ _LUMA), _LEAST + _OF_SKIN * _skin(decoded, moved))
+    level = min(level, _BRIGHTEST)
+    tint = (teeth / max(float(teeth @ _LUMA), 1e-3) - 1) * _TINT + _WARM
+    light = cv2.remap(decoded @ _LUMA, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    light = np.clip(light / max(float(teeth @ _LUMA), 1e-3), *_LIGHT)
+    high, _ = edges(lips, x)
+    under = np.clip((y - high) / _SHADOW, 0, 1)
+    half = (lips.x[-1] - lips.x[0]) / 2
+    aside = np.clip((1 - np.abs(x - (lips.x[0] + lips.x[-1]) / 2) / half) / _CORNER, 0, 1)
+    shade = (0.62 + 0.38 * under) * (0.45 + 0.55 * aside)
+    middle = float(moved.targets[[51, 57, 33], 0].mean())
+    shape = light * shade * relief_at(lips, middle, x, y)
+    return np.asarray(255 * level * shape[:, :, None] * tint, np.float32)
+
+
+def _skin(decoded: Floats, moved: Motion) -> float:
+    """Return the brightness of the cheeks."""
+    left, right = moved.targets[[2, 31]].mean(axis=0), moved.targets[[14, 35]].mean(axis=0)
+    found = []
+    for x, y in (left, right):
+        row, column = int(np.clip(y, 4, 123)), int(np.clip(x, 4, 123))
+        found.append(decoded[row - 4 : row + 5, column - 4 : column + 5].reshape(-1, 3) @ _LUMA)
+    return float(np.median(np.concatenate(found)))
+
+
+def _meet(patch: Floats, lips: Lips, x: Floats, y: Floats) -> Floats:
+    """Darken the line along which lips have come to meet."""
+    apart = y - np.interp(x, lips.x, lips.line)
+    half = (lips.x[-1] - lips.x[0]) / 2
+    sideways = np.clip(1 - np.abs(x - (lips.x[0] + lips.x[-1]) / 2) / max(half, 1e-6), 0, 1)
+    dark = _SEAM * np.exp(-((apart / _SEAM_WIDTH) ** 2)) * np.minimum(1, 4 * sideways)
+    return np.asarray(patch * (1 - dark[:, :, None]), np.float32)

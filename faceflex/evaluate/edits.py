@@ -1,0 +1,284 @@
+"""Measure what edits do to photos: whether they succeed, and what else they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.assets import locate, resolve
+from faceflex.assets.registry import find_asset
+from faceflex.attributes import carry
+from faceflex.editor import Editor, PreparedFace
+from faceflex.errors import NoFaceError, UsageError
+from faceflex.evaluate import measures
+from faceflex.evaluate.identity import FaceDescriptor, distance
+from faceflex.faces import Face
+from faceflex.faces.align import align
+from faceflex.faces.landmarks import LandmarkModel
+from faceflex.faces.mask import face_outline
+from faceflex.models.judge import Judge, load_judge
+
+PASS = 0.8
+"""A face shows the attribute when the judge's score passes this (or, lacks it, 1 minus this)."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the instruments see of a face in one picture."""
+
+    points: NDArray[np.float32]
+    score: float
+    descriptor: NDArray[np.float64]
+
+
+class Instruments:
+    """Judge, descriptor and landmarks, loaded when first needed.
+
+    Parameters
+    ----------
+    judge
+        Registered name or file.
+    landmarks
+        The same; by default dlib's own predictor where it is on this machine, because edits are
+        not made with it, otherwise the bundled one.
+    """
+
+    def __init__(self, judge: str = "judge", landmarks: str | None = None) -> None:
+        self._judge_name = judge
+        found = landmarks or ("dlib68" if locate(find_asset("dlib68")) else "landmarks68")
+        self.landmarks_name = found
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The attribute judge."""
+        return load_judge(resolve(self._judge_name))
+
+    @cached_property
+    def descriptor(self) -> FaceDescriptor:
+        """Dlib's face descriptor."""
+        return FaceDescriptor()
+
+    @cached_property
+    def landmarks(self) -> LandmarkModel:
+        """The landmark predictor that measures."""
+        return LandmarkModel(resolve(self.landmarks_name))
+
+    def column(self, attribute: str) -> int:
+        """Return the judge's output for an attribute.
+
+        Raises
+        ------
+        UsageError
+            If the judge does not know it.
+        """
+        names = self.judge.config.names
+        if attribute not in names:
+            raise UsageError(f"the judge does not know {attribute}; it knows: {', '.join(names)}")
+        return names.index(attribute)
+
+    def look(
+        self, picture: NDArray[np.uint8], points: NDArray[np.floating], attribute: str
+    ) -> Seen:
+        """Look at the face near ``points`` of an (H, W, 3) uint8 picture."""
+        found = self.landmarks.again(picture, points)
+        crop = align(picture, found).crop
+        score = float(self.judge.scores(crop[None])[0, self.column(attribute)])
+        return Seen(found, score, self.descriptor(picture, found))
+
+
+def evaluate_photo(
+    editor: Editor,
+    instruments: Instruments,
+    name: str,
+    rgb: NDArray[np.uint8],
+    attribute: str,
+    strengths: Sequence[float],
+    *,
+    real: NDArray[np.uint8] | None = None,
+    faces: Sequence[Face] | None = None,
+) -> Iterator[tuple[Row, NDArray[np.uint8]]]:
+    """Edit a photo and measure each of its faces.
+
+    Parameters
+    ----------
+    editor, instruments
+        What edits, and what measures.
+    name, rgb
+        The photo's name and its (H, W, 3) uint8 pixels.
+    attribute
+        Proper name of what is edited.
+    strengths
+        How much of it.
+    real
+        A photo of the same person that shows what the edit should; for photos of one face.
+    faces
+        The photo's faces, where they are known.
+
+    Yields
+    ------
+    The figures of a face at a strength, and the edited photo.
+
+    Raises
+    ------
+    NoFaceError
+        If the photo, or ``real``, has no face.
+    """
+    found = list(faces) if faces is not None else editor.find_faces(rgb)
+    if not found:
+        raise NoFaceError(f"{name}: no face found")
+    prepared = editor.prepare(rgb, found)
+    before = [instruments.look(rgb, f.points, attribute) for f in found]
+    aim = None
+    if real is not None:
+        there = editor.find_faces(real)
+        if not there or len(found) != 1:
+            raise NoFaceError(f"{name}: a pair needs one face in each of its two photos")
+        aim = instruments.look(real, max(there, key=lambda f: f.width).points, attribute)
+    covered = _covered(rgb.shape, prepared)
+    shifts = np.stack([editor.direction({attribute: s}) for s in strengths])
+    carries = [carry({attribute: s}) for s in strengths]
+    for strength, picture in zip(
+        strengths, editor.render(rgb, prepared, shifts, carries), strict=True
+    ):
+        outside = int((picture != rgb).any(axis=2)[~covered].sum())
+        for face, was in zip(found, before, strict=True):
+            row = {
+                "photo": name,
+                "face": face.index,
+                "width": face.width,
+                "attribute": attribute,
+                "strength": strength,
+                "outside": outside,
+            }
+            now = instruments.look(picture, was.points, attribute)
+            yield row | _figures(rgb, picture, was, now, aim), picture
+
+
+def _covered(shape: tuple[int, ...], prepared: Sequence[PreparedFace]) -> NDArray[np.bool_]:
+    """Return (H, W): inside the mask of any face."""
+    covered = np.zeros(shape[:2], bool)
+    for region in (p.region for p in prepared):
+        if region is not None:
+            place = covered[region.top : region.bottom, region.left : region.right]
+            place |= region.mask > 0
+    return covered
+
+
+def _figures(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], was: Seen, now: Seen, aim: Seen | None
+) -> Row:
+    """Return all measures of one face."""
+    # Everything is measured in a window around the face, whatever the photo's size.
+    low = np.floor(np.minimum(was.points.min(axis=0), now.points.min(axis=0))).astype(int)
+    high = np.ceil(np.maximum(was.points.max(axis=0), now.points.max(axis=0))).astype(int)
+    room = (high - low).max() // 3
+    y, x = (slice(max(0, low[i] - room), max(1, high[i] + room)) for i in (1, 0))
+    corner = np.array([x.start, y.start], np.float32)
+    a, b = np.ascontiguousarray(before[y, x]), np.ascontiguousarray(after[y, x])
+    old, new = was.points - corner, now.points - corner
+    hull = measures.area(a.shape, face_outline(old))
+    mouths = [measures.area(a.shape, p[list(measures.MOUTH)]) for p in (old, new)]
+    row: Row = {
+        "score_before": was.score,
+        "score": now.score,
+        "identity_distance": distance(was.descriptor, now.descriptor),
+        "sharpness_hull": measures.sharpness(b, hull) / max(measures.sharpness(a, hull), 1e-6),
+        "sharpness_mouth": measures.sharpness(b, mouths[1])
+        / max(measures.sharpness(a, mouths[0]), 1e-6),
+        "noise": measures.noise(b, hull) / max(measures.noise(a, hull), 1e-6),
+        "colour_change": measures.colour_change(a, b, old),
+        "seam": measures.seam(a, b, old),
+    }
+    if aim is not None:
+        row |= {
+            "nearer": measures.nearer(was.points, now.points, aim.points),
+            "real_score": aim.score,
+            "real_identity_distance": distance(was.descriptor, aim.descriptor),
+        }
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}
+
+
+def passed(row: Row) -> bool:
+    """Tell whether an edit reached what its strength's sign asks for."""
+    score: float = row["score"]
+    return score > PASS if row["strength"] > 0 else score < 1 - PASS
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+    """Summarise rows of one attribute by strength.
+
+    Returns
+    -------
+    ``strengths``: a dictionary for each; ``chosen``: the smallest strength (by size) at which 85 %
+    of the faces pass, or None; ``monotone``: share of steps away from 0 at which the score does
+    not fall (rise, for negative strengths) by more than 0.02.
+    """
+    values = sorted({r["strength"] for r in rows}, key=abs)
+    table = [_summary([r for r in rows if r["strength"] == v]) for v in values]
+    chosen = next((t["strength"] for t in table if t["strength"] and t["passed"] >= 0.85), None)
+    return {"strengths": table, "chosen": chosen, "monotone": _monotone(rows)}
+
+
+def _summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the figures of the rows of one strength."""
+
+    def of(name: str, percentile: float) -> float:
+        return round(float(np.percentile(np.array([r[name] for r in rows]), percentile)), 4)
+
+    found: dict[str, Any] = {
+        "strength": rows[0]["strength"],
+        "faces": len(rows),
+        "passed": round(float(np.mean([passed(r) for r in rows])), 4),
+        "score_median": of("score", 50),
+        "identity_median": of("identity_distance", 50),
+        "identity_99": of("identity_distance", 99),
+        "sharpness_hull": of("sharpness_hull", 50),
+        "sharpness_mouth": of("sharpness_mouth", 50),
+        "noise": of("noise", 50),
+        "colour_change": of("colour_change", 50),
+        "outside_most": max(r["outside"] for r in rows),
+        "seam": of("seam", 50),
+        "seam_95": of("seam", 95),
+    }
+    if all("nearer" in r for r in rows):
+        found |= {
+            "nearer_people": round(float(np.mean([r["nearer"] > 0 for r in rows])), 4),
+            "nearer_median": of("nearer", 50),
+            "score_nearer_people": round(
+                float(
+                    np.mean(
+                        [
+                            abs(r["score"] - r["real_score"])
+                            < abs(r["score_before"] - r["real_score"])
+                            for r in rows
+                        ]
+                    )
+                ),
+                4,
+            ),
+            "real_identity_median": of("real_identity_distance", 50),
+            "real_identity_99": of("real_identity_distance", 99),
+        }
+    return found
+
+
+def _monotone(rows: Sequence[Row]) -> float:
+    """Return the share of steps away from strength 0 that do not move the score back."""
+    steps: list[bool] = []
+    for key in {(r["photo"], r["face"]) for r in rows}:
+        own = [r for r in rows if (r["photo"], r["face"]) == key]
+        for sign in (1, -1):
+            way = sorted(
+                (r for r in own if r["strength"] * sign >= 0), key=lambda r: abs(r["strength"])
+            )
+            scores = [sign * r["score"] for r in way]
+            steps += [b > a - 0.02 for a, b in pairwise(scores)]
+    return round(float(np.mean(steps)), 4) if steps else 1.0

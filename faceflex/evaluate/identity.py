@@ -1,0 +1,85 @@
+"""How far an edit moves a person's identity: dlib's face descriptor.
+
+The network maps a face to 128 numbers so that pictures of one person lie within 0.6 of each other
+(King, "High quality face recognition with deep metric learning", 2017; 99.38 % on LFW). Two photos
+of one person, one neutral and one smiling, lie about 0.24 apart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.assets import locate, resolve
+from faceflex.assets.registry import find_asset
+from faceflex.errors import AssetError
+from faceflex.faces.align import similarity, template, warp
+
+ASSET = "dlib-descriptor"
+_SIDE, _PADDING = 150, 0.25
+
+
+class FaceDescriptor:
+    """dlib's descriptor.
+
+    Parameters
+    ----------
+    path
+        ``dlib_face_recognition_resnet_model_v1.dat``; the registered file by default, fetched when
+        missing.
+
+    Raises
+    ------
+    AssetError
+        If it cannot be had, or is not such a file.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        import dlib
+
+        path = path or resolve(ASSET)
+        try:
+            self._network = dlib.face_recognition_model_v1(str(path))
+        except RuntimeError as error:
+            raise AssetError(f"{path}: not dlib's face descriptor ({error})") from error
+        self._shape, self._chip = dlib.full_object_detection, dlib.get_face_chip
+        self._point, self._rectangle = dlib.point, dlib.rectangle
+
+    def __call__(
+        self, picture: NDArray[np.uint8], points: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Describe a face.
+
+        Parameters
+        ----------
+        picture
+            (H, W, 3) uint8 RGB.
+        points
+            (68, 2) landmarks in its pixels.
+
+        Returns
+        -------
+        (128,) float64.
+        """
+        # The face is brought to a fixed size first: dlib's own chip then costs the same for every
+        # photo, and a large face does not alias.
+        side = 2 * _SIDE
+        matrix = similarity(points, template(_SIDE) + np.float32(_SIDE / 2))
+        frame, _ = warp(picture, matrix, side)
+        moved = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+        parts = [self._point(round(float(x)), round(float(y))) for x, y in moved]
+        shape = self._shape(self._rectangle(0, 0, side - 1, side - 1), parts)
+        chip = self._chip(frame, shape, _SIDE, _PADDING)
+        return np.array(self._network.compute_face_descriptor(chip))
+
+
+def available() -> bool:
+    """Tell whether the descriptor is on this machine, without fetching it."""
+    return locate(find_asset(ASSET)) is not None
+
+
+def distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Return the Euclidean distance of two descriptors."""
+    return float(np.linalg.norm(first - second))

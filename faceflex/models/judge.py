@@ -1,0 +1,142 @@
+"""The judge: tells CelebA's 40 attributes from a face, to measure edits by.
+
+It shares nothing with the networks that make edits: another architecture (a plain convolutional
+network with batch normalisation, Ioffe and Szegedy 2015), seed and split, and labels instead of
+pixels to learn from. It looks at 96x96 pixels of the aligned crop.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from faceflex.tensors import damage_named, read_arrays, write_arrays
+
+KIND, WHAT = "faceflex-judge-1", "attribute judge"
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """Shape of a :class:`Judge`; saved with its weights.
+
+    Attributes
+    ----------
+    names
+        The attributes, in the order of its outputs.
+    size
+        Side in pixels of the picture that it looks at.
+    widths
+        Channels at 1/2, 1/4, 1/8 and 1/16 of the size.
+    """
+
+    names: tuple[str, ...]
+    size: int = 96
+    widths: tuple[int, int, int, int] = (24, 48, 96, 128)
+
+
+def _conv(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outside),
+        nn.ReLU(),
+    )
+
+
+class Judge(nn.Module):
+    """Picture -> a logit for each attribute.
+
+    Parameters
+    ----------
+    config
+        Its shape.
+    """
+
+    def __init__(self, config: JudgeConfig) -> None:
+        super().__init__()
+        self.config = config
+        a, b, c, d = config.widths
+        self.body = nn.Sequential(
+            _conv(3, a, 2),
+            _conv(a, b, 2),
+            _conv(b, b),
+            _conv(b, c, 2),
+            _conv(c, c),
+            _conv(c, d, 2),
+            _conv(d, d),
+        )
+        self.head = nn.Linear(d, len(config.names))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (B, 3, size, size) in [0, 1] -> logits (B, attributes)."""
+        logits: Tensor = self.head(self.body(x * 4 - 2).mean(dim=(2, 3)))
+        return logits
+
+    @torch.inference_mode()
+    def scores(self, crops: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
+        """Judge aligned crops.
+
+        Parameters
+        ----------
+        crops
+            (N, 128, 128, 3) uint8 RGB.
+        batch
+            Crops at a time.
+
+        Returns
+        -------
+        (N, attributes) float32 probabilities; the mean of a face and its mirror image.
+        """
+        device, rows = next(self.parameters()).device, []
+        for start in range(0, len(crops), batch):
+            part = torch.from_numpy(np.ascontiguousarray(crops[start : start + batch])).to(device)
+            x = part.permute(0, 3, 1, 2).float() / 255
+            x = F.interpolate(x, size=(self.config.size,) * 2, mode="area")
+            both = torch.sigmoid(self(x)) + torch.sigmoid(self(x.flip(3)))
+            rows.append((both / 2).cpu().numpy())
+        return np.concatenate(rows) if rows else np.zeros((0, len(self.config.names)), np.float32)
+
+
+def save_judge(judge: Judge, path: Path, extra: dict[str, Any] | None = None) -> None:
+    """Write a judge in float16; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    judge, path
+        What to write, and where.
+    extra
+        More to keep in the metadata, as JSON.
+    """
+    state = judge.state_dict()
+    weights = {k: v.cpu().numpy() for k, v in state.items() if not k.endswith("batches_tracked")}
+    small = {k: v if "running_var" in k else v.astype(np.float16) for k, v in weights.items()}
+    metadata = {"kind": KIND, "config": json.dumps(asdict(judge.config))}
+    write_arrays(path, small, metadata | {k: json.dumps(v) for k, v in (extra or {}).items()})
+
+
+def load_judge(path: Path, device: str = "cpu") -> Judge:
+    """Read a judge.
+
+    Raises
+    ------
+    AssetError
+        If the file is missing, damaged, or not such a network.
+    """
+    weights, metadata = read_arrays(path, KIND, WHAT)
+    with damage_named(path, WHAT):
+        fields: dict[str, Any] = json.loads(metadata["config"])
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        config = JudgeConfig(**fields)
+        judge = Judge(config)
+        tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
+        missing, unexpected = judge.load_state_dict(tensors, strict=False)
+        if unexpected or any(not k.endswith("batches_tracked") for k in missing):
+            raise ValueError("its parts do not fit together")
+    return judge.eval().to(device)
