@@ -21,7 +21,7 @@ from faceflex.editor import METHODS, Editor
 from faceflex.evaluate.edits import Instruments, Row, evaluate_photo, summarise
 from faceflex.photo import load_rgb
 
-STRENGTHS = (0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+STRENGTHS = (0.5, 1.0, 1.25, 1.5, 1.6, 1.75, 2.0, 2.5)
 
 
 def pairs(root: Path) -> Iterator[tuple[Path, Path]]:

@@ -23,18 +23,21 @@ class Carry:
     scale
         What is smoother than this many pixels of the 128-pixel crop is tone, and is left to the
         photo.
+    width
+        How much of the sideways motion of mouth and nose is made.
     """
 
     tone: float = 0.0
     depth: float = 0.4
     scale: float = 7.0
+    width: float = 1.0
 
 
 @cache
 def kinds() -> dict[str, Carry]:
     """Return how each attribute's edits are carried over, for those that are not just shape."""
     return {
-        name: Carry(kind["tone"], kind["depth"], kind["scale"])
+        name: Carry(**{k: v for k, v in kind.items() if k != "names"})
         for kind in read_toml("attributes.toml").values()
         for name in kind["names"]
     }
@@ -52,4 +55,4 @@ def carry(settings: Mapping[str, float]) -> Carry:
     if not total:
         return Carry()
     shares = [(abs(v) / total, kinds().get(k, Carry())) for k, v in settings.items()]
-    return Carry(*(sum(w * getattr(c, f) for w, c in shares) for f in ("tone", "depth", "scale")))
+    return Carry(*(sum(w * getattr(c, f) for w, c in shares) for f in Carry.__dataclass_fields__))

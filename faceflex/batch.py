@@ -9,15 +9,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import __version__
-from faceflex.attributes import carry
-from faceflex.editor import Editor
+from faceflex.attributes import Carry, carry
+from faceflex.editor import Editor, PreparedFace
 from faceflex.errors import PhotoError
 from faceflex.faces import Face
 from faceflex.photo import Photo, encode_photo, load_photo, write_file
@@ -25,6 +25,9 @@ from faceflex.photo.load import FORMATS
 from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
 from faceflex.photo.save import format_for
 from faceflex.plan import Output, Request, choose_faces, plan, strength_name
+
+if TYPE_CHECKING:
+    from faceflex.evaluate.identity import IdentityWatch
 
 ReadSource = Callable[[str], tuple["bytes | str", str]]
 
@@ -47,6 +50,12 @@ class EditJob:
         Mark outputs as edited with a model.
     overwrite, skip_existing
         What to do about outputs that exist; without either they are an error.
+    identity
+        Measure how far each edit moves a person's identity, where dlib's descriptor is at hand.
+    max_identity_distance
+        Refuse outputs in which a face moves farther than this.
+    explain
+        Folder for pictures of the stages of each face's strongest edit.
     """
 
     request: Request
@@ -57,6 +66,9 @@ class EditJob:
     provenance: bool = True
     overwrite: bool = False
     skip_existing: bool = False
+    identity: bool = False
+    max_identity_distance: float | None = None
+    explain: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,12 @@ def _xmp(photo: Photo, editor: Editor, output: Output) -> bytes:
 
 
 def _record(
-    name: str, output: Output, seconds: float, provenance: str | None, faces: Sequence[Face]
+    name: str,
+    output: Output,
+    seconds: float,
+    provenance: str | None,
+    faces: Sequence[PreparedFace],
+    distances: Sequence[float | None],
 ) -> dict[str, Any]:
     return {
         "photo": name,
@@ -131,12 +148,13 @@ def _record(
         "provenance": provenance,
         "faces": [
             {
-                "index": f.index,
-                "box": list(f.box),
-                "score": round(f.score, 4),
-                "identity_distance": None,
+                "index": p.face.index,
+                "box": list(p.face.box),
+                "score": round(p.face.score, 4),
+                "identity_distance": None if distance is None else round(distance, 4),
+                "remarks": list(p.remarks),
             }
-            for f in faces
+            for p, distance in zip(faces, distances, strict=True)
         ],
     }
 
@@ -218,6 +236,7 @@ def _make(
     """Render and write."""
     started = time.perf_counter()
     prepared = editor.prepare(photo.rgb, faces)
+    watch = _watch(job, editor, photo.rgb, prepared)
     wanted = {o.path for o in outputs}
     sheet, rows, columns = None, slice(None), slice(None)
     if sheet_path is not None:
@@ -227,6 +246,9 @@ def _make(
         sheet = ContactSheet(photo.rgb[rows, columns])
     shifts = _shifts(editor, job, shown)
     carries = [carry(o.settings) for o in shown]
+    if job.explain is not None:
+        strongest = max(range(len(shown)), key=lambda i: float(np.abs(shifts[i]).sum()))
+        _explain(job, editor, photo, prepared, shifts[strongest], carries[strongest])
     pictures = editor.render(photo.rgb, prepared, shifts, carries)
     for output, picture in zip(shown, pictures, strict=True):
         if sheet is not None and output.attribute is not None and output.strength is not None:
@@ -234,6 +256,11 @@ def _make(
             caption = f"{output.attribute} {strength_name(output.strength)}"
             sheet.add(f"{output.attribute} {row}".rstrip(), caption, picture[rows, columns])
         if output.path not in wanted:
+            continue
+        distances = watch.distances(picture) if watch else [None] * len(prepared)
+        worst = max((d for d in distances if d is not None), default=0.0)
+        if job.max_identity_distance is not None and worst > job.max_identity_distance:
+            yield _refused(photo.name, output, worst, job.max_identity_distance)
             continue
         form = photo.format if output.path is None else _format(output.path, photo)
         marked = job.provenance and form != "BMP"
@@ -247,10 +274,63 @@ def _make(
             write_file(output.path, data, overwrite=job.overwrite)
         now = time.perf_counter()
         provenance = DIGITAL_SOURCE_TYPE if marked else None
-        yield _record(photo.name, output, now - started, provenance, faces)
+        yield _record(photo.name, output, now - started, provenance, prepared, distances)
         started = now
     if sheet is not None and sheet_path is not None:
-        _write_sheet(sheet_path, sheet.draw(), job.overwrite)
+        _write_png(sheet_path, sheet.draw(), job.overwrite)
+
+
+def _watch(
+    job: EditJob, editor: Editor, rgb: NDArray[np.uint8], prepared: Sequence[PreparedFace]
+) -> IdentityWatch | None:
+    """Return what measures identity, if the job asks for it."""
+    from faceflex.evaluate.identity import IdentityWatch, available
+
+    if job.max_identity_distance is None and not (job.identity and available()):
+        return None
+    return IdentityWatch(editor.landmarks, rgb, [p.face.points for p in prepared])
+
+
+def _refused(name: str, output: Output, worst: float, limit: float) -> dict[str, Any]:
+    """Return the record of an output that was not written."""
+    where = "-" if output.path is None else output.path
+    reason = f"identity distance {worst:.3f} exceeds {limit:g}; not written"
+    return {
+        "photo": name,
+        "output": None,
+        "attribute": output.attribute,
+        "strength": output.strength,
+        "sample": output.sample,
+        "settings": output.settings,
+        "error": f"{where}: {reason}",
+    }
+
+
+def _explain(
+    job: EditJob,
+    editor: Editor,
+    photo: Photo,
+    prepared: Sequence[PreparedFace],
+    shift: NDArray[np.float32],
+    how: Carry,
+) -> None:
+    """Write the stages of an edit, a folder for each face."""
+    from faceflex.explain import explain, sheet
+
+    assert job.explain is not None
+    stem = "stdin" if photo.name == "standard input" else Path(photo.name).stem
+    for face in prepared:
+        stages = explain(editor, photo.rgb, face, shift, how)
+        folder = job.explain / stem / f"face-{face.face.index}"
+        files = {
+            f"{number:02d}-{caption.replace(', ', '-').replace(' ', '-')}.png": picture
+            for number, (caption, picture) in enumerate(stages.items(), start=1)
+        }
+        if stages:
+            files["all.png"] = sheet(stages)
+        for name, picture in files.items():
+            if _is_free(job, folder / name, "-"):
+                _write_png(folder / name, picture, job.overwrite)
 
 
 def _format(path: Path, photo: Photo) -> str:
@@ -260,7 +340,7 @@ def _format(path: Path, photo: Photo) -> str:
     return photo.format if suffix == own else format_for(path)
 
 
-def _write_sheet(path: Path, picture: NDArray[np.uint8], overwrite: bool) -> None:
+def _write_png(path: Path, picture: NDArray[np.uint8], overwrite: bool) -> None:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     write_file(path, buffer.getvalue(), overwrite=overwrite)

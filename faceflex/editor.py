@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from faceflex.faces.align import align, apply
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.lips import Lips, find_lips
 from faceflex.models.identity import read_id
+from faceflex.remarks import TYPICAL, remarks
 
 if TYPE_CHECKING:
     from faceflex.models.vae import VAE
@@ -48,6 +49,8 @@ class PreparedFace:
         (68, 2) float32 landmarks in pixels of the crop.
     lips
         The edges of the inner lips, in pixels of the crop.
+    remarks
+        What is hard about it, a phrase each.
     """
 
     face: Face
@@ -57,6 +60,7 @@ class PreparedFace:
     crop: NDArray[np.uint8]
     points: NDArray[np.float32]
     lips: Lips
+    remarks: tuple[str, ...] = ()
 
 
 METHODS = ("transfer", "difference", "paste")
@@ -138,18 +142,25 @@ class Editor:
             return []
         aligned = [align(rgb, face.points) for face in faces]
         latents = encode_faces(self.model, np.stack([a.crop for a in aligned]))
-        decoded = decode_float(self.model, latents)
-        regions = [
-            face_region(rgb.shape, f.points, a.matrix) for f, a in zip(faces, aligned, strict=True)
-        ]
-        return [
-            PreparedFace(
-                f, region, z, picture, a.crop, apply(a.matrix, f.points), find_lips(rgb, f.points)
+        typical = latents.copy()
+        typical[:, TYPICAL:] = 0
+        pictures = decode_float(self.model, np.concatenate([latents, typical]))
+        found = []
+        for number, (face, cut) in enumerate(zip(faces, aligned, strict=True)):
+            points = apply(cut.matrix, face.points)
+            found.append(
+                PreparedFace(
+                    face,
+                    face_region(rgb.shape, face.points, cut.matrix),
+                    latents[number],
+                    pictures[number],
+                    cut.crop,
+                    points,
+                    find_lips(rgb, face.points),
+                    remarks(face.width, points, cut.crop, pictures[len(faces) + number]),
+                )
             )
-            for f, region, z, picture, a in zip(
-                faces, regions, latents, decoded, aligned, strict=True
-            )
-        ]
+        return found
 
     def direction(self, settings: Mapping[str, float]) -> NDArray[np.float32]:
         """Return the (D,) sum of attributes' mean vectors times their strengths."""
@@ -197,19 +208,36 @@ class Editor:
                 after = next(decoded)
                 if prepared.region is not None:
                     how = carries[number] if carries is not None else Carry()
-                    patch = self._patch(canvas, prepared, moved[number], after, how)
+                    patch = self.patch(canvas, prepared, moved[number], after, how)
                     blend(canvas, prepared.region, patch)
             yield canvas
 
-    def _patch(
+    def patch(
         self,
         canvas: NDArray[np.uint8],
         face: PreparedFace,
         shift: NDArray[np.float32],
         after: NDArray[np.float32],
         how: Carry,
+        trace: dict[str, Any] | None = None,
     ) -> NDArray[np.float32]:
-        """Return what goes into a face's region."""
+        """Make what goes into a face's region.
+
+        Parameters
+        ----------
+        canvas
+            (H, W, 3) uint8 photo.
+        face, shift, after
+            The face, what is added to its latent (D,), and the decode (128, 128, 3) of that.
+        how
+            How the change is carried over.
+        trace
+            Gets the stages in between (see :func:`faceflex.compose.detail.transfer`).
+
+        Returns
+        -------
+        (h, w, 3) float32 in 0 to 255.
+        """
         assert face.region is not None
         if self.method == "paste":
             return paste(face.region, after)
@@ -218,5 +246,7 @@ class Editor:
                 canvas, face.region, face.crop, face.decoded, after, None, Carry(tone=1.0)
             )
         points = self.vectors.landmark_shift(shift)
-        moved = motion(face.points, points, face.lips) if points is not None else None
-        return transfer(canvas, face.region, face.crop, face.decoded, after, moved, how)
+        moved = None
+        if points is not None:
+            moved = motion(face.points, points, face.lips, width=how.width)
+        return transfer(canvas, face.region, face.crop, face.decoded, after, moved, how, trace)

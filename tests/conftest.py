@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PORTRAIT = ROOT / "examples" / "portrait.jpg"
+SMILE = ROOT / "examples" / "smile.jpg"
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,14 @@ def portrait():
     from faceflex.photo import load_photo
 
     return load_photo(PORTRAIT)
+
+
+@pytest.fixture(scope="session")
+def smile():
+    """(900, 900, 3) uint8: somebody who smiles and shows her teeth."""
+    from faceflex.photo import load_rgb
+
+    return load_rgb(SMILE)
 
 
 @pytest.fixture(scope="session")

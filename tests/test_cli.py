@@ -57,7 +57,10 @@ def test_a_sweep_writes_strengths_and_a_sheet(run, png, tmp_path):
     assert first["seconds"] > 0
     (face,) = first["faces"]
     assert face["index"] == 1
-    assert face["identity_distance"] is None
+    assert face["remarks"] == []
+    moved = [r["faces"][0]["identity_distance"] for r in records]
+    assert moved[0] == 0
+    assert 0.05 < moved[1] < moved[2] < 0.5
     assert len(face["box"]) == 4
     with Image.open(folder / "sheet.png") as sheet:
         assert sheet.width > 4 * 200
@@ -90,6 +93,54 @@ def test_set_writes_one_picture_with_provenance(run, tmp_path):
     (record,) = lines(done)
     assert record["settings"] == {"Smiling": 1.5, "Young": -1.0}
     assert record["attribute"] is None
+
+
+def test_a_result_that_is_somebody_else_is_refused(run, png, tmp_path):
+    words = ("--attr", "Smiling", "--range", "0.2", "3", "2", "--max-identity-distance", "0.2")
+    done = run("edit", png, *words, "--json")
+    failed_well(done, 1, "2.2-Smiling.png", "identity distance", "exceeds 0.2", "not written")
+    kept, refused = lines(done)
+    assert kept["faces"][0]["identity_distance"] < 0.2
+    assert refused["output"] is None
+    assert files_below(tmp_path / "friend-Smiling") == ["sample-1/0.2-Smiling.png", "sheet.png"]
+
+
+def test_the_stages_of_an_edit_are_explained(run, png, tmp_path):
+    words = ("--set", "Smiling=1.5", "-o", "out.png", "--explain", "why")
+    assert run("edit", png, *words).returncode == 0
+    found = files_below(tmp_path / "why")
+    assert len(found) == 11
+    assert found[0] == "friend/face-1/01-aligned.png"
+    assert found[-1] == "friend/face-1/all.png"
+    stages = [np.asarray(Image.open(tmp_path / "why" / f)) for f in found[:-1]]
+    assert {s.shape for s in stages} == {(384, 384, 3)}
+    failed_well(run("edit", png, *words[:3], "b.png", *words[4:]), 1, "01-aligned.png", "exists")
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_edits_are_evaluated(run, tmp_path):
+    words = ("evaluate", "edits", PORTRAIT, "--attr", "smiling", "--range", "1", "3", "1")
+    done = run(*words, "--out", "report", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = lines(done)
+    assert [r["strength"] for r in rows] == [1, 2]
+    assert rows[0]["score_before"] < rows[0]["score"] < rows[1]["score"]
+    assert files_below(tmp_path / "report") == ["report.csv", "report.json", "report.png"]
+    summary = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert summary["attribute"] == "Smiling"
+    assert summary["photos"] == 1
+    assert [s["outside_most"] for s in summary["strengths"]] == [0, 0]
+    assert (tmp_path / "report" / "report.csv").read_text().count("\n") == 3
+    failed_well(run(*words, "--out", "report"), 1, "report.json", "exists")
+
+
+def test_words_of_evaluate_are_checked(run, tmp_path):
+    words = ("evaluate", "edits", PORTRAIT, "--attr", "Smiling")
+    failed_well(run(*words, "--real", PORTRAIT, "--real", PORTRAIT, "--real", "x"), 2, "--real")
+    failed_well(run(*words, "--range", "0", "1", "1"), 2, "--range", "0")
+    failed_well(run(*words, "--method", "magic"), 2, "--method", "transfer")
+    failed_well(run("evaluate", "edits", __file__, *words[3:]), 1, "test_cli.py")
+    assert not files_below(tmp_path)
 
 
 def test_provenance_can_be_turned_off_and_that_is_said(run, png, tmp_path):

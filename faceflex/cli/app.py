@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from faceflex import __version__
-from faceflex.cli import attributes, build_vectors, doctor, edit, faces, fetch, models, train
+from faceflex.cli import (
+    attributes,
+    build_vectors,
+    doctor,
+    edit,
+    evaluate,
+    faces,
+    fetch,
+    models,
+    train,
+)
 
 app = typer.Typer(
     name="faceflex",
@@ -39,6 +49,7 @@ app.command("edit")(edit.edit)
 app.command("faces")(faces.faces)
 app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(train.app, name="train")
 app.command("fetch")(fetch.fetch)
 app.command("models")(models.models)

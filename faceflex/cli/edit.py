@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -74,6 +74,18 @@ def edit(
     provenance: Annotated[
         bool, typer.Option(help="Mark outputs as edited with a model (XMP).")
     ] = True,
+    max_identity_distance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DISTANCE",
+            help="Refuse pictures in which a face moves farther than this from who it was (dlib's"
+            " descriptor: a real smile about 0.25, another person 0.6).",
+        ),
+    ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write pictures of the stages of the edit."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs.")] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave outputs that are there alone.")
@@ -112,8 +124,20 @@ def edit(
     targets = _targets(request, names, out, file)
     if any(t.stdout for t in targets) and json_:
         raise UsageError("-o - and --json: both would use standard output; give -o a file")
+    if max_identity_distance is not None and not max_identity_distance > 0:
+        raise UsageError(f"--max-identity-distance {max_identity_distance:g}: needs more than 0")
     job = EditJob(
-        request, tuple(face or ()), seed, sheet, landmarks, provenance, overwrite, skip_existing
+        request,
+        tuple(face or ()),
+        seed,
+        sheet,
+        landmarks,
+        provenance,
+        overwrite,
+        skip_existing,
+        identity=json_,
+        max_identity_distance=max_identity_distance,
+        explain=explain,
     )
     code = _run(job, editor, names, targets, json_)
     if code:
@@ -195,10 +219,18 @@ def _run(job: EditJob, editor: Editor, names: list[str], targets: list[Target], 
     with progress("editing", len(names)) as advance:
         for number, (name, target) in enumerate(zip(names, targets, strict=True)):
             try:
+                refused, told = 0, False
                 for record in edit_one(job, editor, name, target, read_source):
-                    made += 1
+                    made += record["output"] is not None
+                    if record["output"] is None:
+                        refused += 1
+                        note(f"faceflex: error: {record['error']}")
+                    elif not told:
+                        _tell(name, record)
+                        told = True
                     if json_:
                         print_json(record)
+                failed += refused > 0
             except UsageError:
                 raise  # The command's words are off, not this photo.
             except FaceflexError as error:
@@ -215,3 +247,10 @@ def _run(job: EditJob, editor: Editor, names: list[str], targets: list[Target], 
     if not failed:
         return 0
     return 3 if faceless == len(names) else 1
+
+
+def _tell(name: str, record: dict[str, Any]) -> None:
+    """Print what is hard about a photo's faces."""
+    for face in record["faces"]:
+        for remark in face["remarks"]:
+            note(f"{name}: face {face['index']}: {remark}")

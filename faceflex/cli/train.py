@@ -1,4 +1,4 @@
-"""``faceflex train``: the face model and the landmark predictor."""
+"""``faceflex train``: the face model, the landmark predictor and the judge."""
 
 from __future__ import annotations
 
@@ -88,4 +88,37 @@ def landmarks(
         f"{out}: {out.stat().st_size:,} bytes; mean point error {found['mean']:.2%}, median "
         f"{found['median']:.2%} of the distance between the outer eye corners; "
         f"{found['detected']:.1%} of the faces detected"
+    )
+
+
+@app.command("judge")
+def judge(
+    data: Annotated[list[Path], typer.Argument(help="CelebA's folder, with its labels.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 3600,
+    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 64,
+    seed: Annotated[int, typer.Option(help="Fixes start, order and disturbance.")] = 20,
+    cache: Annotated[Path, typer.Option(help="Folder for aligned faces.")] = Path("cache"),
+) -> None:
+    """Train the judge that measures edits; it shares nothing with the networks that make them."""
+    from faceflex.data.cache import open_cache
+    from faceflex.errors import UsageError
+    from faceflex.train.judge import JudgeTraining, train_judge
+
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent}: no such folder")
+    with progress("aligning", None) as advance:
+        faces = open_cache(data, cache, advance)
+    with progress("training", steps) as advance:
+
+        def report(step: int, everything: int, loss: float) -> None:
+            advance(step, everything)
+            if step % 100 == 0 or step == everything:
+                note(f"step {step:,}: loss {loss:.4f}")
+
+        auc = train_judge(faces, out, JudgeTraining(steps=steps, batch=batch, seed=seed), report)
+    worst = sorted(auc, key=lambda name: auc[name])[:3]
+    note(
+        f"{out}: mean AUC {sum(auc.values()) / max(len(auc), 1):.3f} over {len(auc)} attributes, "
+        f"the lowest {', '.join(f'{n} {auc[n]:.3f}' for n in worst)}"
     )

@@ -98,4 +98,5 @@ def blend(canvas: NDArray[np.uint8], region: Region, patch: NDArray[np.float32])
         patch = patch + added
     mask = region.mask[:, :, None]
     mixed = photo + (patch - photo) * mask
-    photo[...] = np.where(mask > 0, np.clip(np.round(mixed), 0, 255).astype(np.uint8), photo)
+    np.clip(np.rint(mixed, out=mixed), 0, 255, out=mixed)
+    np.copyto(photo, mixed.astype(np.uint8), where=mask > 0)

@@ -16,6 +16,8 @@ GAN that warped", CVPR 2020.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -128,8 +130,8 @@ def _move(
         cv2.INTER_LANCZOS4,
         borderMode=cv2.BORDER_REFLECT,
     )
-    still = (np.abs(shift) < 1e-3).all(axis=2)
-    mapped[still] = picture[still]
+    still = (np.abs(shift[..., 0]) < 1e-3) & (np.abs(shift[..., 1]) < 1e-3)
+    np.copyto(mapped, picture, where=still[:, :, None])
     return mapped.astype(np.float32)
 
 
@@ -141,6 +143,7 @@ def transfer(
     after: Crop,
     moved: Motion | None = None,
     how: Carry = _AS_SHAPE,
+    trace: dict[str, Any] | None = None,
 ) -> NDArray[np.float32]:
     """Return the region with the change between two decodes carried over.
 
@@ -158,6 +161,10 @@ def transfer(
         How the landmarks move; None when nothing does.
     how
         How the change is carried over.
+    trace
+        Gets the stages in between: ``moved``, the motion; ``warped``, the region with its pixels
+        moved; ``unexplained``, what the motion leaves over; ``new``, (h, w) where new content is
+        shown.
 
     Returns
     -------
@@ -170,18 +177,20 @@ def transfer(
         change = change - np.float32(1 - how.tone) * smooth(change, everywhere, how.scale)
         return picture + _brought(region, 255 * change)
     x, y = region.places()
-    patch = _move(picture, region, moved, x, y)
+    patch = warped = _move(picture, region, moved, x, y)
     there = warp_crop(before, moved)
     outside = 1 - between(moved.after, *crop_places(), 1.0)
     change = unexplained(after, there, moved) * outside[:, :, None]
     light = smooth(np.float32(crop) / np.float32(255) - before, everywhere)
     if how.tone < 1:
-        shape = change - smooth(change, outside, how.scale)
+        shape = (change - smooth(change, outside, how.scale)) * outside[:, :, None]
         shading = _shading(there + light, shape, how.depth) * np.float32(1 - how.tone)
         patch = patch * (1 + _brought(region, shading)[:, :, None])
     if how.tone > 0:
         patch = patch + _brought(region, np.float32(255 * how.tone) * change)
-    return fill_mouth(patch, picture, region, moved, after + light, x, y)
+    if trace is not None:
+        trace.update(moved=moved, warped=warped, unexplained=change)
+    return fill_mouth(patch, picture, region, moved, after + light, x, y, trace)
 
 
 def paste(region: Region, after: NDArray[np.float32]) -> NDArray[np.float32]:

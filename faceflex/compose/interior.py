@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from faceflex.faces.lips import Lips
 
 _BRIGHTEST = 0.9  # Teeth are never paper white, ...
 _LEAST, _OF_SKIN = 0.34, 0.78  # ... nor darker than this and this share of the cheeks.
-_TINT, _WARM = 0.3, np.array([1.02, 1.0, 0.94], np.float32)  # How much of their colour is kept.
+_TINT = 0.2  # They share this much of the skin's hue: none in a grey photo.
 _LIGHT = (0.86, 1.05)  # The least and most light within the mouth.
 _SHADOW, _CORNER = 1.8, 0.3  # The lip's shadow in pixels of the crop; the corners' share of a half.
 _GRAIN = 0.4
@@ -33,6 +35,7 @@ def fill_mouth(
     decoded: Floats,
     x: Floats,
     y: Floats,
+    trace: dict[str, Any] | None = None,
 ) -> Floats:
     """Fill what lies between the lips.
 
@@ -49,12 +52,16 @@ def fill_mouth(
         light.
     x, y
         (h, w) the region's pixels in pixels of the crop.
+    trace
+        Gets ``new``, (h, w): where content is shown that the photo does not have.
 
     Returns
     -------
     (h, w, 3) float32; where the mouth was and stays closed, ``patch`` itself.
     """
     before, after = moved.before, moved.after
+    if trace is not None:
+        trace["new"] = np.zeros(patch.shape[:2], np.float32)
     if _same(before, after):
         return patch
     if not after.open:
@@ -72,6 +79,8 @@ def fill_mouth(
     if own > 0:
         mine, there = _own(picture, region, before, after, x, y)
         content = content + (part + (mine - part) * there[:, :, None] - content) * own
+    if trace is not None:
+        trace["new"][rows, columns] = share[..., 0] * (1 - own)
     patch[rows, columns] = part + (content - part) * share
     return patch
 
@@ -137,9 +146,10 @@ def _new(decoded: Floats, moved: Motion, x: Floats, y: Floats) -> Floats:
     colours = decoded[inside] if inside.any() else decoded[64:110, 40:88].reshape(-1, 3)
     bright = colours @ _LUMA
     teeth = colours[bright >= np.percentile(bright, 80)].mean(axis=0)
-    level = max(float(teeth @ _LUMA), _LEAST + _OF_SKIN * _skin(decoded, moved))
+    skin = _skin(decoded, moved)
+    level = max(float(teeth @ _LUMA), _LEAST + _OF_SKIN * float(skin @ _LUMA))
     level = min(level, _BRIGHTEST)
-    tint = (teeth / max(float(teeth @ _LUMA), 1e-3) - 1) * _TINT + _WARM
+    tint = (skin / max(float(skin @ _LUMA), 1e-3)) ** _TINT
     light = cv2.remap(decoded @ _LUMA, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     light = np.clip(light / max(float(teeth @ _LUMA), 1e-3), *_LIGHT)
     high, _ = edges(lips, x)
@@ -152,14 +162,13 @@ def _new(decoded: Floats, moved: Motion, x: Floats, y: Floats) -> Floats:
     return np.asarray(255 * level * shape[:, :, None] * tint, np.float32)
 
 
-def _skin(decoded: Floats, moved: Motion) -> float:
-    """Return the brightness of the cheeks."""
-    left, right = moved.targets[[2, 31]].mean(axis=0), moved.targets[[14, 35]].mean(axis=0)
+def _skin(decoded: Floats, moved: Motion) -> Floats:
+    """Return the colour (3,) of the cheeks."""
     found = []
-    for x, y in (left, right):
-        row, column = int(np.clip(y, 4, 123)), int(np.clip(x, 4, 123))
-        found.append(decoded[row - 4 : row + 5, column - 4 : column + 5].reshape(-1, 3) @ _LUMA)
-    return float(np.median(np.concatenate(found)))
+    for pair in ([2, 31], [14, 35]):
+        x, y = np.clip(np.round(moved.targets[pair].mean(axis=0)), 4, 123).astype(int)
+        found.append(decoded[y - 4 : y + 5, x - 4 : x + 5].reshape(-1, 3))
+    return np.asarray(np.median(np.concatenate(found), axis=0), np.float32).clip(0.01, 1)
 
 
 def _meet(patch: Floats, lips: Lips, x: Floats, y: Floats) -> Floats:

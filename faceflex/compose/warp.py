@@ -30,6 +30,7 @@ _MIN_JACOBIAN = 0.12
 _UPPER = tuple(range(17, 55))  # Face and upper lip; the inner lips come from their edges.
 _LOWER = (*range(17, 49), *range(54, 60))
 _STILL = (*range(27, 36), 36, 39, 42, 45)
+_WIDENING = (*range(27, 36), *range(48, 68))
 _COLUMNS = np.linspace(0, SAMPLES - 1, 11).round().astype(int)
 
 Field = NDArray[np.float32]
@@ -93,9 +94,9 @@ def jacobian(field: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(determinant)
 
 
-def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def _kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return the thin plate's r^2 log r between points (N, 2) and (M, 2), as (N, M)."""
-    square = ((a[:, None] - b[None]) ** 2).sum(axis=2)
+    square = (a[:, :1] - b[None, :, 0]) ** 2 + (a[:, 1:] - b[None, :, 1]) ** 2
     return 0.5 * square * np.log(np.maximum(square, 1e-12))
 
 
@@ -123,8 +124,10 @@ def thin_plate(
     system[:n, :n] = _kernel(a, a) + _RELAX * np.eye(n)
     system[:n, n:], system[n:, :n] = flat, flat.T
     weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))]))
-    result: NDArray[np.float64] = _kernel(b, a) @ weights[:n]
-    return result + np.column_stack([np.ones(len(b)), b]) @ weights[n:]
+    # The many places are evaluated in single precision: it is a field in pixels.
+    near = _kernel(b.astype(np.float32), a.astype(np.float32)) @ weights[:n].astype(np.float32)
+    result: NDArray[np.float64] = near + np.column_stack([np.ones(len(b)), b]) @ weights[n:]
+    return result
 
 
 def _spline(to: NDArray[np.floating], home: NDArray[np.floating]) -> Field:
@@ -147,7 +150,11 @@ def level(points: NDArray[np.floating], shift: NDArray[np.floating]) -> NDArray[
 
 
 def motion(
-    points: NDArray[np.floating], shift: NDArray[np.floating], lips: Lips | None = None
+    points: NDArray[np.floating],
+    shift: NDArray[np.floating],
+    lips: Lips | None = None,
+    *,
+    width: float = 1.0,
 ) -> Motion:
     """Work out how a face moves when its landmarks do.
 
@@ -159,6 +166,8 @@ def motion(
         (68, 2) how far each is to move.
     lips
         The inner lips, where they are known better than from the landmarks.
+    width
+        How much of the sideways motion of mouth and nose is made.
 
     Returns
     -------
@@ -166,6 +175,7 @@ def motion(
     """
     start = np.asarray(points, np.float32)
     whole = level(start, shift)
+    whole[list(_WIDENING), 0] *= np.float32(width)
     before = lips or lips_of(start)
     still = np.zeros((GRID, GRID, 2), np.float32)
     rest = _rest_weight(start)[:, :, None]

@@ -88,7 +88,8 @@ class Instruments:
         self, picture: NDArray[np.uint8], points: NDArray[np.floating], attribute: str
     ) -> Seen:
         """Look at the face near ``points`` of an (H, W, 3) uint8 picture."""
-        found = self.landmarks.again(picture, points)
+        # Twice: what is found should not depend on where the search began.
+        found = self.landmarks.again(picture, self.landmarks.again(picture, points))
         crop = align(picture, found).crop
         score = float(self.judge.scores(crop[None])[0, self.column(attribute)])
         return Seen(found, score, self.descriptor(picture, found))

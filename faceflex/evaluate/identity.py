@@ -7,6 +7,8 @@ of one person, one neutral and one smiling, lie about 0.24 apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from faceflex.assets import locate, resolve
 from faceflex.assets.registry import find_asset
 from faceflex.errors import AssetError
 from faceflex.faces.align import similarity, template, warp
+from faceflex.faces.landmarks import LandmarkModel
 
 ASSET = "dlib-descriptor"
 _SIDE, _PADDING = 150, 0.25
@@ -46,6 +49,12 @@ class FaceDescriptor:
             raise AssetError(f"{path}: not dlib's face descriptor ({error})") from error
         self._shape, self._chip = dlib.full_object_detection, dlib.get_face_chip
         self._point, self._rectangle = dlib.point, dlib.rectangle
+
+    @classmethod
+    @cache
+    def default(cls) -> FaceDescriptor:
+        """Return the registered descriptor, loaded once."""
+        return cls()
 
     def __call__(
         self, picture: NDArray[np.uint8], points: NDArray[np.floating]
@@ -83,3 +92,42 @@ def available() -> bool:
 def distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     """Return the Euclidean distance of two descriptors."""
     return float(np.linalg.norm(first - second))
+
+
+class IdentityWatch:
+    """Measures how far edits of one photo move its faces' identities.
+
+    Parameters
+    ----------
+    landmarks
+        Finds the faces' landmarks again in each edit.
+    rgb
+        (H, W, 3) uint8 photo.
+    points
+        (68, 2) landmarks of each face in it.
+    descriptor
+        By default the registered one.
+    """
+
+    def __init__(
+        self,
+        landmarks: LandmarkModel,
+        rgb: NDArray[np.uint8],
+        points: Sequence[NDArray[np.floating]],
+        descriptor: FaceDescriptor | None = None,
+    ) -> None:
+        self._landmarks, self._points = landmarks, points
+        self._descriptor = descriptor or FaceDescriptor.default()
+        self._before = [self._describe(rgb, p) for p in points]
+
+    def _describe(
+        self, picture: NDArray[np.uint8], points: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        return self._descriptor(picture, self._landmarks.again(picture, points))
+
+    def distances(self, picture: NDArray[np.uint8]) -> list[float | None]:
+        """Return each face's distance from what it was in the photo."""
+        return [
+            distance(self._describe(picture, p), before)
+            for p, before in zip(self._points, self._before, strict=True)
+        ]

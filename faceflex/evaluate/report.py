@@ -1,0 +1,111 @@
+"""The report of an evaluation: JSON with a summary, CSV with every face, and one picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from faceflex import __version__
+from faceflex.errors import PhotoError
+from faceflex.evaluate.edits import Row, summarise
+from faceflex.faces import Face
+from faceflex.photo import write_file
+from faceflex.plan import strength_name
+from faceflex.plots import ContactSheet, window
+
+FILES = ("report.json", "report.csv", "report.png")
+_SHOWN = 12  # Photos in the picture.
+
+
+class Report:
+    """Collects rows, and writes them.
+
+    Parameters
+    ----------
+    folder
+        Where the three files go.
+    attribute, values
+        What is measured.
+    overwrite
+        Replace a report that is there.
+
+    Raises
+    ------
+    PhotoError
+        If there is a report already.
+    """
+
+    def __init__(
+        self, folder: Path, attribute: str, values: Sequence[float], *, overwrite: bool = False
+    ) -> None:
+        self.folder, self.attribute, self.values = folder, attribute, list(values)
+        self.overwrite = overwrite
+        self.rows: list[Row] = []
+        self._sheets: list[NDArray[np.uint8]] = []
+        for name in FILES:
+            if (folder / name).exists() and not overwrite:
+                raise PhotoError(f"{folder / name}: exists; use --overwrite or another --out")
+
+    def add(
+        self,
+        rgb: NDArray[np.uint8],
+        faces: Sequence[Face],
+        found: Sequence[tuple[Row, NDArray[np.uint8]]],
+    ) -> None:
+        """Add what was found in a photo: rows, and the picture that each belongs to."""
+        self.rows += [row for row, _ in found]
+        if len(self._sheets) >= _SHOWN:
+            return
+        rows, columns = window(rgb.shape, faces)
+        sheet = ContactSheet(rgb[rows, columns])
+        name = Path(str(found[0][0]["photo"])).stem
+        for strength in self.values:
+            own = [(r, p) for r, p in found if r["strength"] == strength]
+            caption = f"{strength_name(strength)}: " + ", ".join(
+                f"score {r['score']:.2f} id {r['identity_distance']:.2f}" for r, _ in own[:2]
+            )
+            sheet.add(name, caption, own[0][1][rows, columns])
+        self._sheets.append(sheet.draw())
+
+    def write(self, landmarks: str, model: str, method: str) -> dict[str, Any]:
+        """Write the three files, each whole or not at all; return the summary."""
+        summary = {
+            "faceflex": __version__,
+            "attribute": self.attribute,
+            "model": model,
+            "method": method,
+            "landmarks": landmarks,
+            "photos": len({r["photo"] for r in self.rows}),
+            **summarise(self.rows),
+        }
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        content = (
+            (json.dumps(summary, indent=1) + "\n").encode(),
+            text.getvalue().encode(),
+            _png(self._sheets),
+        )
+        for name, data in zip(FILES, content, strict=True):
+            write_file(self.folder / name, data, overwrite=self.overwrite)
+        return summary
+
+
+def _png(sheets: Sequence[NDArray[np.uint8]]) -> bytes:
+    """Stack sheets of different widths on white."""
+    width = max(s.shape[1] for s in sheets)
+    padded = [
+        np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets
+    ]
+    buffer = io.BytesIO()
+    Image.fromarray(np.concatenate(padded)).save(buffer, "PNG")
+    return buffer.getvalue()

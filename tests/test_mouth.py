@@ -1,0 +1,201 @@
+"""Mouths: lips found in photos, how they part and meet, and what shows between them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faceflex.attributes import carry
+from faceflex.compose.mouth import between, move_lips, side
+from faceflex.compose.teeth import relief, relief_at
+from faceflex.compose.warp import level, motion
+from faceflex.evaluate import measures
+from faceflex.evaluate.edits import Instruments
+from faceflex.faces.align import apply, similarity, template
+from faceflex.faces.lips import find_lips, lips_of
+from tests.conftest import face_points
+
+
+def mouth(gap: float) -> np.ndarray:
+    """Return 68 points whose inner lips are ``gap`` pixels apart in the middle."""
+    points = np.array(template(), np.float32)
+    line = points[60:68, 1].mean()
+    points[60:68, 1] = line
+    points[[61, 62, 63], 1] -= gap / 2
+    points[[65, 66, 67], 1] += gap / 2
+    return points
+
+
+def opening(size: float) -> np.ndarray:
+    shift = np.zeros((68, 2), np.float32)
+    shift[[61, 62, 63], 1], shift[[65, 66, 67], 1] = -size / 2, size / 2
+    return shift
+
+
+def edited(editor, rgb, **strengths):
+    prepared = editor.prepare(rgb, editor.find_faces(rgb))
+    shift = editor.direction(strengths)[None]
+    return prepared[0], next(editor.render(rgb, prepared, shift, [carry(strengths)]))
+
+
+def teeth_share(rgb, points):
+    """Return how much of the mouth is as bright and colourless as teeth are."""
+    inside = measures.area(rgb.shape, points[48:60])
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[inside]
+    return float(((lab[:, 0] > 62) & (np.abs(lab[:, 1]) < 7)).mean())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1000), st.floats(0, 10))
+def test_lips_never_cross_wherever_they_are_moved(seed, size):
+    rng = np.random.default_rng(seed)
+    points = face_points(seed)
+    lips, goal = move_lips(lips_of(points), points, rng.normal(0, size, (68, 2)))
+    assert (lips.lower - lips.upper >= -1e-3).all()
+    assert (np.diff(lips.x) >= 0).all()
+    assert (goal[[67, 66, 65], 1] - goal[[61, 62, 63], 1] >= -1e-3).all()
+
+
+def test_touching_lips_stick_then_part_and_never_yawn():
+    points = mouth(0)
+    gaps = [
+        move_lips(lips_of(points), points, opening(s))[0].gap for s in (0.2, 1.0, 3.0, 6.0, 30.0)
+    ]
+    assert gaps[0] == 0
+    assert gaps == sorted(gaps)
+    assert 1.5 < gaps[2] < 8
+    assert gaps[4] < 9
+
+
+def test_a_wide_mouth_closes_as_fully_as_a_narrow_one():
+    for gap in (3.0, 12.0):
+        points = mouth(gap)
+        half = move_lips(lips_of(points), points, opening(-2.0))[0]
+        closed = move_lips(lips_of(points), points, opening(-5.0))[0]
+        assert 0 < half.gap < gap
+        assert closed.gap == 0
+        assert not closed.open
+
+
+def test_a_place_is_above_or_below_the_mouth_or_between_the_lips():
+    lips = lips_of(mouth(8))
+    middle = np.float32([(lips.x[0] + lips.x[-1]) / 2])
+    line = np.float32([lips.line[32]])
+    assert side(lips, middle, line - 2)[0] == 1
+    assert side(lips, middle, line + 2)[0] == 0
+    assert between(lips, middle, line, 0.8)[0] == 1
+    assert between(lips, middle, line + 6, 0.8)[0] == 0
+    assert between(lips, middle - 60, line, 0.8)[0] == 0
+    closed = lips_of(mouth(0))
+    assert between(closed, middle, line, 0.8)[0] == 0
+
+
+def test_a_shift_that_moves_the_whole_head_is_no_motion():
+    points = face_points(3)
+    turn, scale = 0.05, 1.04
+    matrix = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    moved = (points - 64) @ matrix.T + 64 + [3, -2]
+    assert np.abs(level(points, moved - points)).max() < 1e-3
+
+
+def test_lips_are_found_closed_and_open_in_photos(portrait, smile, editor):
+    (neutral,) = editor.find_faces(portrait.rgb)
+    assert not find_lips(portrait.rgb, neutral.points).open
+    (face,) = editor.find_faces(smile)
+    lips = find_lips(smile, face.points)
+    assert 6 < lips.gap < 11
+    # What lies between them is teeth: brighter and less red than the lips around.
+    points = apply(similarity(face.points), face.points)
+    matrix = similarity(face.points)
+    crop = cv2.warpAffine(smile, matrix, (128, 128), flags=cv2.INTER_AREA)
+    lab = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    row, column = np.round([lips.line[32], lips.x[32]]).astype(int)
+    lip = np.round((points[57] + points[66]) / 2).astype(int)
+    assert lab[row, column, 0] > lab[lip[1], lip[0], 0] + 10
+    assert lab[row, column, 1] < lab[lip[1], lip[0], 1] - 8
+
+
+def test_closing_a_smile_leaves_no_teeth(editor, smile):
+    face, closed = edited(editor, smile, Smiling=-1.5)
+    tools = Instruments()
+    before, after = (tools.look(p, face.face.points, "Smiling") for p in (smile, closed))
+    assert before.score > 0.8
+    assert after.score < 0.3
+    assert teeth_share(smile, before.points) > 0.15
+    assert teeth_share(closed, after.points) < 0.01
+
+
+def test_teeth_stay_where_they_are_while_lips_close_over_them(editor, smile):
+    face, half = edited(editor, smile, Smiling=-0.6)
+    points = face.face.points
+    x, y = np.round(points[62] * 0.5 + points[66] * 0.5).astype(int)
+    where = (slice(y - 4, y + 4), slice(x - 30, x + 30))
+    difference = np.abs(half[where].astype(int) - smile[where])
+    assert np.median(difference) <= 3
+    assert cv2.absdiff(half, smile)[y - 40 : y + 40, x - 60 : x + 60].max() > 60
+
+
+def test_an_opened_mouth_shows_teeth_with_gaps(editor, portrait):
+    face, smiling = edited(editor, portrait.rgb, Smiling=1.5)
+    points = Instruments().look(smiling, face.face.points, "Smiling").points
+    assert teeth_share(smiling, points) > 0.1
+    # Gaps between teeth: along the row of teeth, brightness goes up and down several times.
+    lips = face_row(smiling, points)
+    rises = np.diff(np.sign(np.diff(cv2.GaussianBlur(lips[None], (0, 0), 2.0)[0])))
+    assert (rises != 0).sum() >= 4
+
+
+def face_row(rgb, points):
+    y = round(float(points[62, 1] * 0.5 + points[66, 1] * 0.5))
+    left, right = (round(float(points[k, 0])) for k in (61, 63))
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[y, left:right].astype(np.float32)
+
+
+def test_a_grey_photo_stays_grey(editor, small_portrait):
+    gray = cv2.cvtColor(small_portrait, cv2.COLOR_RGB2GRAY)
+    photo = np.ascontiguousarray(np.repeat(gray[:, :, None], 3, axis=2))
+    _, smiling = edited(editor, photo, Smiling=1.5)
+    colour = smiling.max(axis=2).astype(int) - smiling.min(axis=2)
+    assert (smiling != photo).any()
+    assert colour.max() <= 12
+    assert colour.mean() < 0.5
+
+
+@pytest.mark.parametrize("strength", [1.0, -1.0])
+def test_a_smile_keeps_the_tone_and_shows_no_seam(editor, portrait, smile, strength):
+    photo = portrait.rgb if strength > 0 else smile
+    face, changed = edited(editor, photo, Smiling=strength)
+    points = face.face.points
+    assert measures.colour_change(photo, changed, points) < 3
+    assert measures.seam(photo, changed, points) < 1.03
+    hull = measures.area(photo.shape, points)
+    kept = measures.sharpness(changed, hull) / measures.sharpness(photo, hull)
+    assert 0.8 < kept < 1.25
+
+
+def test_an_open_mouth_that_does_not_move_is_the_photos_own(editor, smile):
+    (face,) = editor.prepare(smile, editor.find_faces(smile))
+    region = face.region
+    still = motion(face.points, np.zeros((68, 2)), face.lips)
+    assert still.before.open
+    from faceflex.compose.detail import transfer
+
+    other = face.decoded * np.float32(0.9)
+    patch = transfer(smile, region, face.crop, face.decoded, other, still)
+    x, y = region.places()
+    inside = between(still.after, x, y, 4.0) == 1
+    assert inside.sum() > 500
+    assert np.abs(patch - region.cut(smile))[inside].max() <= 1
+
+
+def test_the_relief_of_teeth_is_a_relief():
+    teeth = relief()
+    assert teeth.shape == (96, 384)
+    assert 0.95 < teeth.mean() < 1.05
+    assert teeth.std() > 0.05
+    lips = lips_of(mouth(8))
+    far = relief_at(lips, 64.0, np.float32([[0.0]]), np.float32([[0.0]]))
+    assert far[0, 0] == 1
