@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import Editor, load_photo
 from faceflex.attributes import carry
+from faceflex.explain import explain
+from faceflex.explain import sheet as sheet_of
 from faceflex.plots import ContactSheet, thumbnail, window
 
 EXAMPLES, OUT = Path("examples"), Path("docs/pictures")
@@ -48,19 +51,60 @@ def gallery(editor: Editor) -> None:
         save(f"gallery-{name}", sheet.draw())
 
 
+def smiled(editor: Editor, rgb: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+    """Return a photo with more of a smile, or less."""
+    prepared = editor.prepare(rgb, editor.find_faces(rgb))
+    settings = {"Smiling": strength}
+    return next(editor.render(rgb, prepared, editor.direction(settings)[None], [carry(settings)]))
+
+
 def before_after(editor: Editor) -> None:
-    """The README's picture: two people before and after."""
+    """The README's picture: people before and after."""
     pairs = []
-    for name in ("portrait", "london-012"):
+    for name, strength in (("portrait", 1.5), ("london-012", 1.5), ("smile", -1.25)):
         rgb = load_photo(EXAMPLES / f"{name}.jpg").rgb
-        faces = editor.find_faces(rgb)
-        (after,) = editor.render(
-            rgb, editor.prepare(rgb, faces), editor.direction({"Smiling": 1.5})[None]
-        )
-        rows, columns = window(rgb.shape, faces)
-        pairs += [thumbnail(p[rows, columns], 380) for p in (rgb, after)]
+        rows, columns = window(rgb.shape, editor.find_faces(rgb))
+        after = smiled(editor, rgb, strength)
+        pairs += [thumbnail(p[rows, columns], 300) for p in (rgb, after)]
     height = min(p.shape[0] for p in pairs)
     save("before-after", np.hstack([p[:height] for p in pairs]))
+
+
+def closing(editor: Editor) -> None:
+    """A smile taken away, and opened wider."""
+    rgb = load_photo(EXAMPLES / "smile.jpg").rgb
+    rows, columns = window(rgb.shape, editor.find_faces(rgb))
+    sheet = ContactSheet(rgb[rows, columns])
+    for strength in (-2.0, -1.5, -1.0, -0.5, 0.5, 1.0):
+        sheet.add("", f"Smiling {strength:g}", smiled(editor, rgb, strength)[rows, columns])
+    save("closing", sheet.draw())
+
+
+def stages(editor: Editor) -> None:
+    """Each stage of an edit, for an opening and a closing mouth."""
+    for name, strength in (("portrait", 1.5), ("smile", -1.25)):
+        rgb = load_photo(EXAMPLES / f"{name}.jpg").rgb
+        (face,) = editor.prepare(rgb, editor.find_faces(rgb))
+        settings = {"Smiling": strength}
+        found = explain(editor, rgb, face, editor.direction(settings), carry(settings))
+        save(f"stages-{name}", sheet_of(found))
+
+
+def sizes(editor: Editor) -> None:
+    """The same face at 40 and at 2000 pixels, smiling: what is shown is cut out at each size."""
+    rgb = load_photo(EXAMPLES / "portrait.jpg").rgb
+    width = editor.find_faces(rgb)[0].width
+    cells = []
+    for wanted in (40, 2000):
+        scale = wanted / width
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        photo = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=method)
+        rows, columns = window(photo.shape, editor.find_faces(photo))
+        for picture in (photo, smiled(editor, photo, 1.5)):
+            cell = np.ascontiguousarray(picture[rows, columns])
+            method = cv2.INTER_AREA if cell.shape[0] > 360 else cv2.INTER_NEAREST
+            cells.append(cv2.resize(cell, (360, 360), interpolation=method))
+    save("sizes", np.hstack(cells))
 
 
 def samples(editor: Editor) -> None:
@@ -71,7 +115,8 @@ def samples(editor: Editor) -> None:
     rows, columns = window(rgb.shape, faces)
     sheet = ContactSheet(rgb[rows, columns])
     versions = editor.vectors.sample("Smiling", 5)
-    for number, picture in enumerate(editor.render(rgb, prepared, 1.5 * versions), start=1):
+    smiles = editor.render(rgb, prepared, 1.5 * versions, [carry({"Smiling": 1.5})] * 5)
+    for number, picture in enumerate(smiles, start=1):
         sheet.add("five versions", f"sample {number}, strength 1.5", picture[rows, columns])
     plain = Editor(method="paste")
     values = (0.1, 0.5, 1.0, 1.5, 2.0)
@@ -88,6 +133,9 @@ def main() -> None:
     gallery(editor)
     before_after(editor)
     samples(editor)
+    closing(editor)
+    stages(editor)
+    sizes(editor)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ Files come from anywhere, so nothing in them is executed, and every damage ends 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from faceflex.errors import AssetError
 from faceflex.files import replacing
 
 Arrays = dict[str, NDArray[Any]]
+Config = TypeVar("Config")
 
 
 @contextmanager
@@ -76,6 +78,12 @@ def read_arrays(path: Path, kind: str, what: str) -> tuple[Arrays, dict[str, str
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"{name} is not finite")
     return arrays, metadata
+
+
+def read_config(text: str, kind: type[Config]) -> Config:
+    """Make a dataclass of the JSON that a file's metadata keeps; its lists become tuples."""
+    fields: dict[str, Any] = json.loads(text)
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:

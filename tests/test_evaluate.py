@@ -134,7 +134,7 @@ def test_a_pair_tells_how_near_an_edit_comes(editor, portrait, instruments):
         )
     ]
     assert rows[2]["nearer"] < 0 < rows[0]["nearer"] < rows[1]["nearer"]
-    assert rows[1]["nearer"] > 0.6
+    assert rows[1]["nearer"] > 0.4
     assert summarise(rows[:2])["strengths"][0]["nearer_people"] == 1.0
 
 

@@ -112,16 +112,22 @@ def _own(
 ) -> tuple[Floats, Floats]:
     """Return what the photo shows between its lips, laid between the new ones, and where it does.
 
-    Teeth do not move with lips: a closing mouth covers them. One that opens is stretched.
+    Teeth do not move with lips: a closing mouth covers them. What shows in one that opens is
+    stretched.
     """
     high, _ = edges(after, x)
     scale = max(1.0, after.gap / max(before.gap, 1e-6))
     wider = max(1.0, (after.x[-1] - after.x[0]) / (before.x[-1] - before.x[0]))
     from_x = (before.x[0] + before.x[-1]) / 2 + (x - (after.x[0] + after.x[-1]) / 2) / wider
-    from_y = y
     if scale > 1:
         top, _ = edges(before, np.float32(from_x))
         from_y = top + (y - high) / scale
+    else:
+        # As still as they can be: lips that move beyond the old ones take teeth along.
+        down, up = after.lower - before.lower, after.upper - before.upper
+        follow = np.clip(0, np.minimum(down, up), np.maximum(down, up))
+        follow = cv2.GaussianBlur(np.float32(follow)[None], (0, 0), 6.0)[0]
+        from_y = y - np.interp(x, after.x, follow)
     there = between(before, np.float32(from_x), np.float32(from_y), _SOFT)
     back = np.linalg.inv(region.matrix[:, :2])
     shift = np.stack([from_x - region.matrix[0, 2], from_y - region.matrix[1, 2]], -1) @ back.T

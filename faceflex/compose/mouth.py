@@ -18,6 +18,9 @@ _WIDER, _WIDEST = 2.0, 9.0
 _UPPER, _LOWER = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
 _UPPER_OUTER = {50: 0.8, 51: 1.0, 52: 0.8}
 _LOWER_OUTER = {55: 0.5, 56: 0.9, 57: 1.0, 58: 0.9, 59: 0.5}
+# Corners hang no farther than about twice this below the middle of the mouth, in pixels.
+_HANGING = 1.5
+_CORNERS = {48: 1.0, 54: 1.0, 60: 1.0, 64: 1.0, 49: 0.45, 53: 0.45, 55: 0.45, 59: 0.45}
 # How an opening is distributed over the columns of the mouth: 1 in the middle, 0 at the corners.
 _ARCH = 1 - np.abs(np.linspace(-1, 1, SAMPLES)) ** 2.5
 
@@ -45,6 +48,20 @@ def _rounded(line: NDArray[np.floating]) -> NDArray[np.floating]:
     place = np.linspace(-1, 1, SAMPLES)
     fitted: NDArray[np.floating] = np.polyval(np.polyfit(place, line, 4), place)
     return fitted
+
+
+def _hold_corners(upper: NDArray[np.floating], lower: NDArray[np.floating], goal: Floats) -> None:
+    """Raise corners that would hang, in place: a mouth that loses its smile does not weep."""
+    line = (upper + lower) / 2
+    drop = (line[0] + line[-1]) / 2 - line[SAMPLES // 2]
+    if drop <= _HANGING:
+        return
+    raised = drop - _HANGING - _HANGING * np.tanh((drop - _HANGING) / _HANGING)
+    share = np.linspace(-1, 1, SAMPLES) ** 2
+    upper -= raised * share
+    lower -= raised * share
+    for k, part in _CORNERS.items():
+        goal[k, 1] -= part * raised
 
 
 def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[Lips, Floats]:
@@ -80,6 +97,8 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
     more = lower - upper - wanted  # What is still to close; negative: to open.
     share = _UPPER_SHARE if mean < 0 else _UPPER_OPENS
     upper, lower = upper + share * more, lower - (1 - share) * more
+    goal = np.asarray(points + shift, np.float32)
+    _hold_corners(upper, lower, goal)
     # Lips that come to touch do so along a smooth line.
     line = (upper + lower) / 2
     flat = _rounded(line) - line
@@ -89,7 +108,6 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
         np.float32(upper + near * flat),
         np.float32(lower + near * flat),
     )
-    goal = np.asarray(points + shift, np.float32)
     extra = lips_gap(np.zeros(SAMPLES), more)
     for k, part in _UPPER_OUTER.items():
         goal[k, 1] += part * share * extra

@@ -11,7 +11,7 @@ import torch
 
 from faceflex.models.identity import KIND, WHAT, model_id
 from faceflex.models.vae import VAE, VAEConfig
-from faceflex.tensors import damage_named, read_arrays, write_arrays
+from faceflex.tensors import damage_named, read_arrays, read_config, write_arrays
 
 
 def save_vae(model: VAE, path: Path, extra: dict[str, Any] | None = None) -> str:
@@ -63,9 +63,7 @@ def load_vae(path: Path, device: str = "cpu") -> tuple[VAE, str]:
     """
     weights, metadata = read_arrays(path, KIND, WHAT)
     with damage_named(path, WHAT):
-        fields: dict[str, Any] = json.loads(metadata["config"])
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        config = VAEConfig(**fields)
+        config = read_config(metadata["config"], VAEConfig)
         # Not on the meta device: that would import torch's compiler, for more than a second.
         model = VAE(config)
         tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from faceflex.tensors import damage_named, read_arrays, write_arrays
+from faceflex.tensors import damage_named, read_arrays, read_config, write_arrays
 
 KIND, WHAT = "faceflex-judge-1", "attribute judge"
 
@@ -131,9 +131,7 @@ def load_judge(path: Path, device: str = "cpu") -> Judge:
     """
     weights, metadata = read_arrays(path, KIND, WHAT)
     with damage_named(path, WHAT):
-        fields: dict[str, Any] = json.loads(metadata["config"])
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        config = JudgeConfig(**fields)
+        config = read_config(metadata["config"], JudgeConfig)
         judge = Judge(config)
         tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
         missing, unexpected = judge.load_state_dict(tensors, strict=False)
