@@ -71,7 +71,7 @@ def fill_mouth(
         return patch
     x, y, part = x[rows, columns], y[rows, columns], patch[rows, columns]
     share = between(after, x, y, max(_SOFT, 1.5 * region.scale))[:, :, None]
-    content = _new(decoded, moved, x, y)
+    content = _new(decoded, moved, x, y, region.scale)
     # The photo's own grain, from the pixels that the content covers.
     blur = 0.006 * max(region.size) + 0.5
     content += _GRAIN * (part - cv2.GaussianBlur(part, (0, 0), blur))
@@ -141,7 +141,7 @@ def _own(
     return mapped.astype(np.float32), there
 
 
-def _new(decoded: Floats, moved: Motion, x: Floats, y: Floats) -> Floats:
+def _new(decoded: Floats, moved: Motion, x: Floats, y: Floats, scale: float) -> Floats:
     """Return a mouth that the photo does not have: 0 to 255, at places of the crop.
 
     The decoder says how bright its teeth are, and where its mouth is light and dark; the lips that
@@ -164,7 +164,7 @@ def _new(decoded: Floats, moved: Motion, x: Floats, y: Floats) -> Floats:
     aside = np.clip((1 - np.abs(x - (lips.x[0] + lips.x[-1]) / 2) / half) / _CORNER, 0, 1)
     shade = (0.62 + 0.38 * under) * (0.45 + 0.55 * aside)
     middle = float(moved.targets[[51, 57, 33], 0].mean())
-    shape = light * shade * relief_at(lips, middle, x, y)
+    shape = light * shade * relief_at(lips, middle, x, y, scale)
     return np.asarray(255 * level * shape[:, :, None] * tint, np.float32)
 
 

@@ -38,7 +38,7 @@ def relief() -> Floats:
     return 1 + np.float32(_DEPTH) * (level / np.float32(MIDDLE) - 1)
 
 
-def relief_at(lips: Lips, middle: float, x: Floats, y: Floats) -> Floats:
+def relief_at(lips: Lips, middle: float, x: Floats, y: Floats, scale: float = 0.0) -> Floats:
     """Return the relief at places between lips.
 
     Parameters
@@ -49,6 +49,8 @@ def relief_at(lips: Lips, middle: float, x: Floats, y: Floats) -> Floats:
         x of the middle of the face there.
     x, y
         (h, w) the places.
+    scale
+        Pixels of the crop from one place to the next: what is finer does not show.
 
     Returns
     -------
@@ -57,8 +59,11 @@ def relief_at(lips: Lips, middle: float, x: Floats, y: Floats) -> Floats:
     low = np.interp(x, lips.x, lips.lower)
     column = (x - middle + HALF) * FINE
     row = (low - y + BELOW) * FINE
+    seen = relief()
+    if scale * FINE > 1.5:
+        seen = cv2.GaussianBlur(seen, (0, 0), 0.5 * scale * FINE)
     return cv2.remap(
-        relief(),
+        seen,
         np.float32(column),
         np.float32(row),
         cv2.INTER_LINEAR,
