@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from faceflex.assets import resolve
 from faceflex.attributes import Carry
+from faceflex.compose.blur import edge_blur
 from faceflex.compose.clone import blend
 from faceflex.compose.detail import paste, transfer
 from faceflex.compose.region import Region, face_region
@@ -49,6 +50,8 @@ class PreparedFace:
         (68, 2) float32 landmarks in pixels of the crop.
     lips
         The edges of the inner lips, in pixels of the crop.
+    blur
+        How blurred it is, in pixels of the photo.
     remarks
         What is hard about it, a phrase each.
     """
@@ -60,6 +63,7 @@ class PreparedFace:
     crop: NDArray[np.uint8]
     points: NDArray[np.float32]
     lips: Lips
+    blur: float = 0.0
     remarks: tuple[str, ...] = ()
 
 
@@ -148,15 +152,17 @@ class Editor:
         found = []
         for number, (face, cut) in enumerate(zip(faces, aligned, strict=True)):
             points = apply(cut.matrix, face.points)
+            region = face_region(rgb.shape, face.points, cut.matrix)
             found.append(
                 PreparedFace(
                     face,
-                    face_region(rgb.shape, face.points, cut.matrix),
+                    region,
                     latents[number],
                     pictures[number],
                     cut.crop,
                     points,
                     find_lips(rgb, face.points),
+                    edge_blur(region.cut(rgb)) if region is not None else 0.0,
                     remarks(face.width, points, cut.crop, pictures[len(faces) + number]),
                 )
             )
@@ -249,4 +255,14 @@ class Editor:
         moved = None
         if points is not None:
             moved = motion(face.points, points, face.lips, width=how.width)
-        return transfer(canvas, face.region, face.crop, face.decoded, after, moved, how, trace)
+        return transfer(
+            canvas,
+            face.region,
+            face.crop,
+            face.decoded,
+            after,
+            moved,
+            how,
+            blur=face.blur,
+            trace=trace,
+        )

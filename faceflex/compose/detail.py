@@ -143,6 +143,8 @@ def transfer(
     after: Crop,
     moved: Motion | None = None,
     how: Carry = _AS_SHAPE,
+    *,
+    blur: float = 0.0,
     trace: dict[str, Any] | None = None,
 ) -> NDArray[np.float32]:
     """Return the region with the change between two decodes carried over.
@@ -161,6 +163,8 @@ def transfer(
         How the landmarks move; None when nothing does.
     how
         How the change is carried over.
+    blur
+        How blurred the photo is, in its pixels.
     trace
         Gets the stages in between: ``moved``, the motion; ``warped``, the region with its pixels
         moved; ``unexplained``, what the motion leaves over; ``new``, (h, w) where new content is
@@ -190,7 +194,7 @@ def transfer(
         patch = patch + _brought(region, np.float32(255 * how.tone) * change)
     if trace is not None:
         trace.update(moved=moved, warped=warped, unexplained=change)
-    return fill_mouth(patch, picture, region, moved, after + light, x, y, trace)
+    return fill_mouth(patch, picture, region, moved, after + light, x, y, blur, trace)
 
 
 def paste(region: Region, after: NDArray[np.float32]) -> NDArray[np.float32]:

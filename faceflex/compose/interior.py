@@ -20,6 +20,7 @@ _TINT = 0.2  # They share this much of the skin's hue: none in a grey photo.
 _LIGHT = (0.86, 1.05)  # The least and most light within the mouth.
 _SHADOW, _CORNER = 1.8, 0.3  # The lip's shadow in pixels of the crop; the corners' share of a half.
 _GRAIN = 0.4
+_LENS = 0.7  # Pixels of the photo: no lens is sharper.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
 _SEAM, _SEAM_WIDTH = 0.4, 0.55
@@ -35,6 +36,7 @@ def fill_mouth(
     decoded: Floats,
     x: Floats,
     y: Floats,
+    blur: float = 0.0,
     trace: dict[str, Any] | None = None,
 ) -> Floats:
     """Fill what lies between the lips.
@@ -52,6 +54,8 @@ def fill_mouth(
         light.
     x, y
         (h, w) the region's pixels in pixels of the crop.
+    blur
+        How blurred the photo is, in its pixels: nothing new is sharper.
     trace
         Gets ``new``, (h, w): where content is shown that the photo does not have.
 
@@ -70,11 +74,14 @@ def fill_mouth(
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return patch
     x, y, part = x[rows, columns], y[rows, columns], patch[rows, columns]
-    share = between(after, x, y, max(_SOFT, 1.5 * region.scale))[:, :, None]
+    blur = max(blur, _LENS)
+    soft = max(_SOFT, 1.5 * region.scale, 2.5 * blur * region.scale)
+    share = between(after, x, y, soft)[:, :, None]
     content = _new(decoded, moved, x, y, region.scale)
+    content = cv2.GaussianBlur(content, (0, 0), blur)
     # The photo's own grain, from the pixels that the content covers.
-    blur = 0.006 * max(region.size) + 0.5
-    content += _GRAIN * (part - cv2.GaussianBlur(part, (0, 0), blur))
+    grain = 0.006 * max(region.size) + 0.5
+    content += _GRAIN * (part - cv2.GaussianBlur(part, (0, 0), grain))
     own = _own_share(before, after)
     if own > 0:
         mine, there = _own(picture, region, before, after, x, y)
