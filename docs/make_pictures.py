@@ -90,6 +90,25 @@ def stages(editor: Editor) -> None:
         save(f"stages-{name}", sheet_of(found))
 
 
+def methods() -> None:
+    """One smile, put into the photo in three ways."""
+    rgb = load_photo(EXAMPLES / "london-002.jpg").rgb
+    sheet = None
+    for method, label in (
+        ("paste", "decode pasted"),
+        ("difference", "difference added"),
+        ("transfer", "faceflex"),
+    ):
+        editor = Editor(method=method)
+        rows, columns = window(rgb.shape, editor.find_faces(rgb))
+        sheet = sheet or ContactSheet(rgb[rows, columns])
+        for strength in (1.0, 1.5):
+            picture = smiled(editor, rgb, strength)
+            sheet.add("", f"{label}, {strength:g}", picture[rows, columns])
+    assert sheet is not None
+    save("methods", sheet.draw())
+
+
 def sizes(editor: Editor) -> None:
     """The same face at 40 and at 2000 pixels, smiling: what is shown is cut out at each size."""
     rgb = load_photo(EXAMPLES / "portrait.jpg").rgb
@@ -136,6 +155,7 @@ def main() -> None:
     closing(editor)
     stages(editor)
     sizes(editor)
+    methods()
 
 
 if __name__ == "__main__":
