@@ -113,6 +113,7 @@ def test_an_evaluation_measures_what_was_edited(editor, portrait, instruments):
     rows = [row for row, _ in found]
     assert [r["strength"] for r in rows] == [0.5, 2.0, -1.0]
     assert all(r["outside"] == 0 for r in rows)
+    assert all(0.5 < r[k] < 3 for r in rows for k in ("noise", "noise_mouth"))
     assert rows[0]["identity_distance"] < rows[1]["identity_distance"] < 0.6
     assert [passed(r) for r in rows] == [False, True, True]
     summary = summarise(rows[:2])

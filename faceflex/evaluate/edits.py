@@ -195,6 +195,7 @@ def _figures(
         "sharpness_mouth": measures.sharpness(b, mouths[1])
         / max(measures.sharpness(a, mouths[0]), 1e-6),
         "noise": measures.noise(b, hull) / max(measures.noise(a, hull), 1e-6),
+        "noise_mouth": measures.noise(b, mouths[1]) / max(measures.noise(a, mouths[0]), 1e-6),
         "colour_change": measures.colour_change(a, b, old),
         "seam": measures.seam(a, b, old),
     }
@@ -244,6 +245,7 @@ def _summary(rows: Sequence[Row]) -> dict[str, Any]:
         "sharpness_hull": of("sharpness_hull", 50),
         "sharpness_mouth": of("sharpness_mouth", 50),
         "noise": of("noise", 50),
+        "noise_mouth": of("noise_mouth", 50),
         "colour_change": of("colour_change", 50),
         "outside_most": max(r["outside"] for r in rows),
         "seam": of("seam", 50),
