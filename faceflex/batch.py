@@ -284,9 +284,11 @@ def _watch(
     job: EditJob, editor: Editor, rgb: NDArray[np.uint8], prepared: Sequence[PreparedFace]
 ) -> IdentityWatch | None:
     """Return what measures identity, if the job asks for it."""
+    if job.max_identity_distance is None and not job.identity:
+        return None
     from faceflex.evaluate.identity import IdentityWatch, available
 
-    if job.max_identity_distance is None and not (job.identity and available()):
+    if job.max_identity_distance is None and not available():
         return None
     return IdentityWatch(editor.landmarks, rgb, [p.face.points for p in prepared])
 

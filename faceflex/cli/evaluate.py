@@ -140,12 +140,20 @@ def _measure(
             try:
                 rgb = load(name)
                 aim = load(goals[number]) if goals else None
+                faces = editor.find_faces(rgb)
                 found: list[tuple[dict[str, Any], NDArray[np.uint8]]] = list(
                     evaluate_photo(
-                        editor, tools, name, rgb, report.attribute, report.values, real=aim
+                        editor,
+                        tools,
+                        name,
+                        rgb,
+                        report.attribute,
+                        report.values,
+                        real=aim,
+                        faces=faces,
                     )
                 )
-                report.add(rgb, editor.find_faces(rgb), found)
+                report.add(rgb, faces, found)
                 for row, _ in found if json_ else ():
                     print_json(row)
             except FaceflexError as error:

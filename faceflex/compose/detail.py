@@ -6,8 +6,7 @@ what changes between two decodes, of the face as it is and as it is edited:
 1. what moves is moved: the photo's own pixels, at its own resolution (see :mod:`.warp`);
 2. what the motion does not explain is added as the difference of the decodes. Adding a smile must
    not redden the skin, so unless the edit is about tone, the difference loses its low frequencies;
-3. inside a mouth that opens or closes there is nothing to move: there the decode itself is shown,
-   in the photo's tone.
+3. between lips that part or meet there is nothing to move: see :mod:`.interior`.
 
 Residual editing goes back to Shen and Liu, "Learning residual images for face attribute
 manipulation", CVPR 2017; moving the photo by a field found at low resolution to Dorta et al., "The
@@ -25,8 +24,8 @@ from numpy.typing import NDArray
 from faceflex.attributes import Carry
 from faceflex.compose.interior import fill_mouth
 from faceflex.compose.mouth import between
-from faceflex.compose.region import Region
-from faceflex.compose.warp import Motion, crop_field, crop_places, join, warp_crop
+from faceflex.compose.region import LUMA, Region
+from faceflex.compose.warp import Motion, crop_places, join, warp_crop
 from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
 
@@ -34,7 +33,6 @@ _LIGHT = 7.0  # Pixels of the crop: the light that decodes lack is smoother than
 _DOUBT = 0.35  # Pixels that the motion is off by, for each that it moves ...
 _MOST_DOUBT = 1.2  # ... and at most.
 _LIP_ROOM = 5  # Pixels around lips that move.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 _AS_SHAPE = Carry()
 
@@ -67,7 +65,7 @@ def unexplained(after: Crop, there: Crop, moved: Motion) -> Crop:
     (128, 128, 3).
     """
     change = after - there
-    field = crop_field(moved)
+    field = moved.crop_field
     doubt = np.minimum(_DOUBT * np.hypot(field[..., 0], field[..., 1]), _MOST_DOUBT)
     doubt = cv2.GaussianBlur(doubt, (0, 0), 2.0)[:, :, None]
     steep = np.maximum(*(np.hypot(*_slopes(p)) for p in (there, after)))
@@ -91,8 +89,8 @@ def _lip_zone(moved: Motion) -> NDArray[np.float32]:
 
 def _shading(there: Crop, change: Crop, depth: float) -> NDArray[np.float32]:
     """Return (128, 128): by what share a change makes each pixel brighter, its hue kept."""
-    bright = np.maximum(there @ _LUMA, 0.08)
-    share = (change @ _LUMA) / (bright * max(depth, 1e-6))
+    bright = np.maximum(there @ LUMA, 0.08)
+    share = (change @ LUMA) / (bright * max(depth, 1e-6))
     return np.asarray(depth * np.tanh(share), np.float32)
 
 
@@ -116,7 +114,7 @@ def _move(
     y: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Resample a region of the photo through a motion; float32 in 0 to 255."""
-    upper, lower = (region.bring(f) for f in moved.fields())
+    upper, lower = (region.bring(f) for f in moved.fields)
     back = np.linalg.inv(region.matrix[:, :2]).astype(np.float32)
     shift = join(moved, upper, lower, x, y) @ back.T
     width, height = region.size

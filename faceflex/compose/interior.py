@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.mouth import between, edges
-from faceflex.compose.region import Region
+from faceflex.compose.region import LUMA, Region
 from faceflex.compose.teeth import relief_at
 from faceflex.compose.warp import Motion, crop_places
 from faceflex.faces.lips import Lips
@@ -21,7 +21,6 @@ _LIGHT = (0.86, 1.05)  # The least and most light within the mouth.
 _SHADOW, _CORNER = 1.8, 0.3  # The lip's shadow in pixels of the crop; the corners' share of a half.
 _GRAIN = 0.4
 _LENS = 0.7  # Pixels of the photo: no lens is sharper.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
 _SEAM, _SEAM_WIDTH = 0.4, 0.55
 
@@ -157,14 +156,14 @@ def _new(decoded: Floats, moved: Motion, x: Floats, y: Floats, scale: float) -> 
     lips = moved.after
     inside = between(lips, *crop_places(), 1.0) > 0.5
     colours = decoded[inside] if inside.any() else decoded[64:110, 40:88].reshape(-1, 3)
-    bright = colours @ _LUMA
+    bright = colours @ LUMA
     teeth = colours[bright >= np.percentile(bright, 80)].mean(axis=0)
     skin = _skin(decoded, moved)
-    level = max(float(teeth @ _LUMA), _LEAST + _OF_SKIN * float(skin @ _LUMA))
+    level = max(float(teeth @ LUMA), _LEAST + _OF_SKIN * float(skin @ LUMA))
     level = min(level, _BRIGHTEST)
-    tint = (skin / max(float(skin @ _LUMA), 1e-3)) ** _TINT
-    light = cv2.remap(decoded @ _LUMA, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    light = np.clip(light / max(float(teeth @ _LUMA), 1e-3), *_LIGHT)
+    tint = (skin / max(float(skin @ LUMA), 1e-3)) ** _TINT
+    light = cv2.remap(decoded @ LUMA, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    light = np.clip(light / max(float(teeth @ LUMA), 1e-3), *_LIGHT)
     high, _ = edges(lips, x)
     under = np.clip((y - high) / _SHADOW, 0, 1)
     half = (lips.x[-1] - lips.x[0]) / 2

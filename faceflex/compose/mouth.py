@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.lips import CLOSED, SAMPLES, Lips
+from faceflex.faces.lips import CLOSED, SAMPLES, Lips, middle_mean
 
 # How the two lips share a closing that goes beyond what the landmarks' shift says: the jaw moves.
 _UPPER_SHARE, _UPPER_OPENS = 0.3, 0.1
@@ -35,12 +35,6 @@ def _along(
     values = shift[list(inner)]
     columns = [np.interp(lips.x, places, values[:, k]) for k in (0, 1)]
     return np.float32(np.stack(columns, axis=1))
-
-
-def lips_gap(upper: NDArray[np.floating], lower: NDArray[np.floating]) -> float:
-    """Return the mean distance of two edges (65,) in the middle third of the mouth."""
-    third = SAMPLES // 3
-    return float((lower - upper)[third:-third].mean())
 
 
 def _rounded(line: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -84,14 +78,14 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
     up, down = (_along(shift, k, lips, points) for k in (_UPPER, _LOWER))
     sideways = (up[:, 0] + down[:, 0]) / 2
     was, asked = lips.lower - lips.upper, down[:, 1] - up[:, 1]
-    mean = lips_gap(np.zeros(SAMPLES), asked)
+    mean = middle_mean(asked)
     if mean < 0:
         wanted = was * max(0.0, 1 + mean / max(min(lips.gap, _USUAL_GAP), 1e-6))
     else:
         stick = _STICK * max(0.0, 1 - lips.gap / 2)
         further = lips.gap + max(0.0, _WIDER * mean - stick)
         wanted = was + max(0.0, _WIDEST * float(np.tanh(further / _WIDEST)) - lips.gap) * _ARCH
-    if lips_gap(np.zeros(SAMPLES), wanted) < CLOSED * 0.6:
+    if middle_mean(wanted) < CLOSED * 0.6:
         wanted = np.zeros_like(wanted)
     upper, lower = lips.upper + up[:, 1], lips.lower + down[:, 1]
     more = lower - upper - wanted  # What is still to close; negative: to open.
@@ -102,13 +96,13 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
     # Lips that come to touch do so along a smooth line.
     line = (upper + lower) / 2
     flat = _rounded(line) - line
-    near = np.float32(np.clip(1 - lips_gap(upper, lower) / 3, 0, 1))
+    near = np.float32(np.clip(1 - middle_mean(lower - upper) / 3, 0, 1))
     moved = Lips(
         np.maximum.accumulate(np.float32(lips.x + sideways)),
         np.float32(upper + near * flat),
         np.float32(lower + near * flat),
     )
-    extra = lips_gap(np.zeros(SAMPLES), more)
+    extra = middle_mean(more)
     for k, part in _UPPER_OUTER.items():
         goal[k, 1] += part * share * extra
     for k, part in _LOWER_OUTER.items():

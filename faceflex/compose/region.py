@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from faceflex.faces.align import apply, invert, scale_of
 from faceflex.faces.mask import face_outline
 
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""How bright red, green and blue are (ITU-R BT.601)."""
+
 SOFTNESS = 0.035
 """Width of the mask's soft edge, as a share of the hull's larger side."""
 

@@ -11,13 +11,14 @@ knows the upper lip, the other the lower one, and the rest of the face is the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.mouth import move_lips, side
-from faceflex.faces.align import SIZE, apply, similarity
+from faceflex.faces.align import SIZE, STILL, apply, similarity
 from faceflex.faces.lips import SAMPLES, Lips, lips_of
 from faceflex.faces.mask import face_outline, fill_hull
 
@@ -29,7 +30,6 @@ _REST = 9.0  # Pixels of the crop over which a field comes to rest at the mask's
 _MIN_JACOBIAN = 0.12
 _UPPER = tuple(range(17, 55))  # Face and upper lip; the inner lips come from their edges.
 _LOWER = (*range(17, 49), *range(54, 60))
-_STILL = (*range(27, 36), 36, 39, 42, 45)
 _WIDENING = (*range(27, 36), *range(48, 68))
 _COLUMNS = np.linspace(0, SAMPLES - 1, 11).round().astype(int)
 
@@ -58,13 +58,19 @@ class Motion:
     before: Lips
     after: Lips
 
+    @cached_property
     def fields(self) -> tuple[Field, Field]:
-        """Return both fields at the crop's resolution, (128, 128, 2) each."""
+        """Both fields at the crop's resolution, (128, 128, 2) each."""
         size = (SIZE, SIZE)
         upper, lower = (
             cv2.resize(f, size, interpolation=cv2.INTER_CUBIC) for f in (self.upper, self.lower)
         )
         return upper, lower
+
+    @cached_property
+    def crop_field(self) -> Field:
+        """(128, 128, 2): both fields, joined along the mouth's line."""
+        return join(self, *self.fields, *crop_places())
 
 
 def _nodes() -> NDArray[np.float64]:
@@ -144,7 +150,7 @@ def level(points: NDArray[np.floating], shift: NDArray[np.floating]) -> NDArray[
     template at another scale. The nose and the corners of the eyes hold the head still.
     """
     goal = np.asarray(points + shift, np.float32)
-    still = list(_STILL)
+    still = list(STILL)
     back = similarity(goal[still], np.asarray(points)[still])
     return np.asarray(apply(back, goal) - points, np.float32)
 
@@ -229,14 +235,9 @@ def crop_places() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return x, y
 
 
-def crop_field(moved: Motion) -> Field:
-    """Return the joined field at the crop's resolution, (128, 128, 2)."""
-    return join(moved, *moved.fields(), *crop_places())
-
-
 def warp_crop(crop: NDArray[np.float32], moved: Motion) -> NDArray[np.float32]:
     """Resample a (128, 128, C) float32 crop through a motion."""
-    field, (x, y) = crop_field(moved), crop_places()
+    field, (x, y) = moved.crop_field, crop_places()
     return cv2.remap(
         crop, x + field[..., 0], y + field[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import apply, similarity, template
+from faceflex.faces.align import STILL, apply, similarity, template
 from faceflex.faces.mask import face_outline
 
 MOUTH = range(48, 60)
@@ -15,7 +15,6 @@ MOUTH = range(48, 60)
 # Patches of skin in pixels of the 128-pixel template, as centre and half side: they stay clear of
 # brows, nose, mouth and, mostly, of beards. Left cheek, right cheek, forehead.
 _SKIN = ((35.0, 74.0, 5.0), (92.0, 74.0, 5.0), (63.5, 24.0, 6.0))
-_STILL = (*range(27, 36), 36, 39, 42, 45)  # Nose and corners of the eyes.
 _LAPLACIAN_TWICE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 Picture = NDArray[np.uint8]
@@ -109,7 +108,7 @@ def seam(before: Picture, after: Picture, points: Points) -> float:
 
 def levelled(points: Points) -> NDArray[np.float32]:
     """Return (68, 2) landmarks in the template's frame, laid on nose and corners of the eyes."""
-    still = list(_STILL)
+    still = list(STILL)
     matrix = similarity(np.asarray(points)[still], template()[still])
     return apply(matrix, points)
 

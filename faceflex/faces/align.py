@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 SIZE = 128
 """Side of the aligned crop in pixels."""
 
+STILL = (*range(27, 36), 36, 39, 42, 45)
+"""Landmarks that no expression moves far: the nose and the corners of the eyes."""
+
 # A face bigger than this many times the crop is shrunk by whole pixel areas first.
 _MAX_SUPERSAMPLING = 8
 

@@ -38,6 +38,12 @@ _SURELY_OPEN, _LESS_RED, _DARKER = 4.0, 3.5, 20.0
 Floats = NDArray[np.float32]
 
 
+def middle_mean(values: NDArray[np.floating]) -> float:
+    """Return the mean of (65,) values over the middle third of the mouth's columns."""
+    third = SAMPLES // 3
+    return float(values[third:-third].mean())
+
+
 @dataclass(frozen=True)
 class Lips:
     """The edges of the inner lips, column by column.
@@ -57,8 +63,7 @@ class Lips:
     @property
     def gap(self) -> float:
         """Distance between the lips in the middle of the mouth."""
-        third = SAMPLES // 3
-        return float((self.lower - self.upper)[third:-third].mean())
+        return middle_mean(self.lower - self.upper)
 
     @property
     def open(self) -> bool:
