@@ -86,3 +86,45 @@ def face_points(seed: int = 0, noise: float = 1.5) -> np.ndarray:
 
     rng = np.random.default_rng(seed)
     return (template() + rng.normal(0, noise, (68, 2))).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def celeba(tmp_path_factory, portrait):
+    """A face set in CelebA's layout: one person, turned, scaled and lit in 60 ways."""
+    root = tmp_path_factory.mktemp("sets") / "celeba"
+    folder = root / "img_align_celeba"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    from PIL import Image
+
+    from faceflex.faces import find_faces
+    from faceflex.faces.align import apply, similarity, template, warp
+
+    (face,) = find_faces(portrait.rgb)
+    names, points, rows = [], [], []
+    for number in range(60):
+        turn = rng.normal(0, 0.1)
+        target = (template() - 63.5) * rng.uniform(0.75, 0.9) @ np.array(
+            [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+        ) + [89 + rng.normal(0, 3), 109 + rng.normal(0, 3)]
+        matrix = similarity(face.points, target)
+        picture, _ = warp(portrait.rgb, matrix, 218)
+        smiling = number % 2 == 0
+        light = np.float32([1.25, 1.0, 0.8]) if smiling else np.float32([0.8, 1.0, 1.25])
+        lit = np.clip(picture[:, 20:198] * light * rng.uniform(0.8, 1.1), 0, 255).astype(np.uint8)
+        name = f"{number + 1:06d}.jpg"
+        Image.fromarray(lit).save(folder / name, quality=95)
+        names.append(name)
+        points.append(apply(matrix, face.points) - np.float32([20, 0]))
+        rows.append(f"{name}  {1 if number % 3 else -1}  {1 if smiling else -1}")
+    text = f"{len(rows)}\nMale Smiling\n" + "\n".join(rows) + "\n"
+    (root / "list_attr_celeba.txt").write_text(text)
+    np.savez(root / "landmarks68.npz", name=np.array(names), points=np.array(points))
+    return root
+
+
+@pytest.fixture(scope="session")
+def cache(celeba, tmp_path_factory):
+    from faceflex.data.cache import open_cache
+
+    return open_cache([celeba], tmp_path_factory.mktemp("cache"))

@@ -15,7 +15,8 @@ from faceflex.evaluate.edits import Instruments, evaluate_photo, passed, summari
 from faceflex.evaluate.identity import FaceDescriptor, IdentityWatch, distance
 from faceflex.models.judge import Judge, JudgeConfig, load_judge, save_judge
 from faceflex.remarks import remarks
-from faceflex.train.judge import JudgeTraining, disturb, is_kept_from_judge, train_judge
+from faceflex.train.judge import is_kept_from_judge, train_judge
+from faceflex.train.readers import ReaderTraining, disturb
 from tests.conftest import face_points
 
 
@@ -175,7 +176,7 @@ def test_a_judge_learns_and_keeps_its_own_split(editor, portrait, smile, tmp_pat
     auc = train_judge(
         cache,
         tmp_path / "judge.safetensors",
-        JudgeTraining(steps=12, batch=16),
+        ReaderTraining(steps=12, batch=16),
         lambda _step, _steps, loss: losses.append(loss),
     )
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
@@ -183,7 +184,7 @@ def test_a_judge_learns_and_keeps_its_own_split(editor, portrait, smile, tmp_pat
     kept = np.mean([is_kept_from_judge(f"{i:06d}.jpg") for i in range(4000)])
     assert 0.08 < kept < 0.12
     with pytest.raises(UsageError, match="labelled faces"):
-        train_judge(cache, tmp_path / "x", JudgeTraining(steps=1, batch=500))
+        train_judge(cache, tmp_path / "x", ReaderTraining(steps=1, batch=500))
 
 
 def test_disturbed_faces_are_faces_and_repeat_with_the_seed():

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from faceflex.cli.common import DeviceOption, note, progress
+from faceflex.cli.common import DeviceOption, note, progress, require_folder_of
 
 
 def build_vectors(
@@ -30,8 +30,7 @@ def build_vectors(
 
     if out.exists() and not overwrite:
         raise UsageError(f"{out}: exists; use --overwrite or another --out")
-    if not out.parent.is_dir():
-        raise UsageError(f"{out.parent}: no such folder")
+    require_folder_of(out)
     from faceflex.assets import resolve
     from faceflex.data.cache import open_cache
     from faceflex.data.readers import read_any

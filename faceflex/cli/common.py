@@ -69,6 +69,12 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
         raise UsageError(f"{option} {value}: use one of {', '.join(choices)}")
 
 
+def require_folder_of(out: Path) -> None:
+    """Raise ``UsageError`` unless the folder that ``out`` is to be written to is there."""
+    if not out.parent.is_dir():
+        raise UsageError(f"{out.parent}: no such folder")
+
+
 def expand(arguments: Sequence[str]) -> list[str]:
     """Return the photos that arguments name: files, ``-``, folders (their photos) and patterns.
 

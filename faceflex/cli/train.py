@@ -3,41 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceflex.cli.common import DeviceOption, note, progress
+from faceflex.cli.common import DeviceOption, note, progress, require_folder_of
+
+if TYPE_CHECKING:
+    from faceflex.data.cache import AlignedCache
+    from faceflex.train.vae import TrainConfig
 
 app = typer.Typer(help="Train models.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("vae")
-def vae(
-    data: Annotated[list[Path], typer.Argument(help="Folders: UTKFace, CelebA, or any pictures.")],
-    out: Annotated[Path, typer.Option(help="Folder for state, model, losses and samples.")],
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 5000,
-    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 16,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
-    beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Fixes start, order and noise.")] = 0,
-    cache: Annotated[Path, typer.Option(help="Folder for aligned faces.")] = Path("cache"),
-    device: DeviceOption = "auto",
-) -> None:
-    """Train the face model; started again with the same --out, it goes on where it stopped."""
-    from faceflex.data.cache import open_cache
-    from faceflex.models.device import pick_device
-    from faceflex.train.vae import TrainConfig, Trainer
+CacheOption = Annotated[Path, typer.Option(help="Folder for aligned faces.")]
+DataArgument = Annotated[
+    list[Path], typer.Argument(help="Folders: UTKFace, CelebA, or any pictures.")
+]
+FolderOption = Annotated[Path, typer.Option(help="Folder for state, model, losses and samples.")]
+FeaturesOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Feature network of the perceptual terms.")
+]
 
-    config = TrainConfig(steps=steps, batch=batch, rate=rate, beta=beta, seed=seed)
-    where = pick_device(device)
+
+def _open(data: list[Path], cache: Path) -> AlignedCache:
+    """Open the faces, saying how many there are."""
+    from faceflex.data.cache import open_cache
+
     with progress("aligning", None) as advance:
         faces = open_cache(data, cache, advance)
     note(f"{len(faces):,} faces, {int(faces.held_out.sum()):,} of them held out")
-    trainer = Trainer(faces, out, config, device=where)
+    return faces
+
+
+def _train(
+    data: list[Path],
+    out: Path,
+    config: TrainConfig,
+    start: str | None,
+    features: Path | None,
+    cache: Path,
+    device: str,
+) -> None:
+    """Train a face model with whatever processes there are."""
+    from faceflex.assets import resolve
+    from faceflex.data.cache import open_cache
+    from faceflex.models.checkpoint import load_vae
+    from faceflex.models.device import pick_device
+    from faceflex.models.features import load_features
+    from faceflex.train.vae import Trainer
+    from faceflex.train.workers import join_workers
+
+    workers, where = join_workers(pick_device(device))
+    model = None if start is None else load_vae(resolve(start))[0]
+    compared = None if features is None else load_features(features)
+    if workers.first:
+        _open(data, cache)
+    workers.wait()
+    faces = open_cache(data, cache)
+    trainer = Trainer(
+        faces, out, config, device=where, start=model, features=compared, workers=workers
+    )
+    if not workers.first:
+        trainer.run()
+        return
     if trainer.step:
         note(f"going on from step {trainer.step:,}")
-    with progress("training", steps) as advance:
+    with progress("training", config.steps) as advance:
 
         def report(step: int, everything: int, terms: dict[str, float]) -> None:
             advance(step, everything)
@@ -46,6 +78,107 @@ def vae(
 
         trainer.run(report)
     note(f"written to {out / 'model.safetensors'}")
+
+
+@app.command("vae")
+def vae(
+    data: DataArgument,
+    out: FolderOption,
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 5000,
+    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch, over all processes.")] = 16,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 1.0,
+    features: FeaturesOption = None,
+    perceptual: Annotated[
+        float, typer.Option(help="Weight of the features' distance; needs --features.")
+    ] = 0.0,
+    reading: Annotated[
+        float, typer.Option(help="Weight of reading the features' labels from the latent.")
+    ] = 0.0,
+    start: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Model to begin with.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Fixes start, order and noise.")] = 0,
+    cache: CacheOption = Path("cache"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Train the face model; started again with the same --out, it goes on where it stopped.
+
+    With torchrun, several processes, GPUs or machines train it together.
+    """
+    from faceflex.train.vae import TrainConfig
+
+    config = TrainConfig(
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        beta=beta,
+        perceptual=perceptual,
+        reading=reading,
+        seed=seed,
+    )
+    _train(data, out, config, start, features, cache, device)
+
+
+@app.command("polish")
+def polish(
+    data: DataArgument,
+    out: FolderOption,
+    start: Annotated[str, typer.Option(metavar="NAME|FILE", help="Model to polish.")] = "vae",
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 1500,
+    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch, over all processes.")] = 16,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-4,
+    adversary: Annotated[float, typer.Option(help="Weight of the discriminator.")] = 0.003,
+    matching: Annotated[float, typer.Option(help="Weight of matching its maps.")] = 0.02,
+    features: FeaturesOption = None,
+    perceptual: Annotated[
+        float, typer.Option(help="Weight of the features' distance; needs --features.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Fixes start, order and noise.")] = 0,
+    cache: CacheOption = Path("cache"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Polish a model's decoder against a patch discriminator; its encoder stays as it is."""
+    from faceflex.train.vae import TrainConfig
+
+    config = TrainConfig(
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        adversary=adversary,
+        matching=matching,
+        perceptual=perceptual,
+        noise=0.5,
+        seed=seed,
+    )
+    _train(data, out, config, start, features, cache, device)
+
+
+@app.command("features")
+def features(
+    data: DataArgument,
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 2600,
+    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 48,
+    seed: Annotated[int, typer.Option(help="Fixes start, order and disturbance.")] = 40,
+    cache: CacheOption = Path("cache"),
+) -> None:
+    """Train the network whose maps perceptual losses compare."""
+    from faceflex.train.features import train_features
+    from faceflex.train.readers import ReaderTraining
+
+    require_folder_of(out)
+    faces = _open(data, cache)
+    with progress("training", steps) as advance:
+
+        def report(step: int, everything: int, loss: float) -> None:
+            advance(step, everything)
+            if step % 100 == 0 or step == everything:
+                note(f"step {step:,}: loss {loss:.4f}")
+
+        config = ReaderTraining(steps=steps, batch=batch, seed=seed)
+        count = train_features(faces, out, config, report)
+    note(f"{out}: trained on {count:,} faces")
 
 
 @app.command("landmarks")
@@ -63,7 +196,6 @@ def landmarks(
     seed: Annotated[int, typer.Option(help="Fixes disturbance and training.")] = 0,
 ) -> None:
     """Train the 68-point landmark predictor with dlib, and measure it on a held-out fifth."""
-    from faceflex.errors import UsageError
     from faceflex.faces.landmarks import LandmarkModel
     from faceflex.train.landmarks import (
         LandmarkConfig,
@@ -74,8 +206,7 @@ def landmarks(
         train_landmarks,
     )
 
-    if not out.parent.is_dir():
-        raise UsageError(f"{out.parent}: no such folder")
+    require_folder_of(out)
     train, apart = split_hand_labelled(read_hand_labelled(hand))
     config = LandmarkConfig(cascades=cascades, trees=trees, copies=copies, extra=extra, seed=seed)
     more = machine_labelled(machine or [], config.extra, config.seed)
@@ -98,17 +229,14 @@ def judge(
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 3600,
     batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 64,
     seed: Annotated[int, typer.Option(help="Fixes start, order and disturbance.")] = 20,
-    cache: Annotated[Path, typer.Option(help="Folder for aligned faces.")] = Path("cache"),
+    cache: CacheOption = Path("cache"),
 ) -> None:
     """Train the judge that measures edits; it shares nothing with the networks that make them."""
-    from faceflex.data.cache import open_cache
-    from faceflex.errors import UsageError
-    from faceflex.train.judge import JudgeTraining, train_judge
+    from faceflex.train.judge import train_judge
+    from faceflex.train.readers import ReaderTraining
 
-    if not out.parent.is_dir():
-        raise UsageError(f"{out.parent}: no such folder")
-    with progress("aligning", None) as advance:
-        faces = open_cache(data, cache, advance)
+    require_folder_of(out)
+    faces = _open(data, cache)
     with progress("training", steps) as advance:
 
         def report(step: int, everything: int, loss: float) -> None:
@@ -116,7 +244,7 @@ def judge(
             if step % 100 == 0 or step == everything:
                 note(f"step {step:,}: loss {loss:.4f}")
 
-        auc = train_judge(faces, out, JudgeTraining(steps=steps, batch=batch, seed=seed), report)
+        auc = train_judge(faces, out, ReaderTraining(steps=steps, batch=batch, seed=seed), report)
     worst = sorted(auc, key=lambda name: auc[name])[:3]
     note(
         f"{out}: mean AUC {sum(auc.values()) / max(len(auc), 1):.3f} over {len(auc)} attributes, "

@@ -3,15 +3,77 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from torch import nn
 
 from faceflex.models.identity import KIND, WHAT, model_id
 from faceflex.models.vae import VAE, VAEConfig
 from faceflex.tensors import damage_named, read_arrays, read_config, write_arrays
+
+Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config")
+
+
+def save_network(
+    network: nn.Module, config: Any, path: Path, kind: str, extra: dict[str, Any] | None = None
+) -> None:
+    """Write a network in float16; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    network, config
+        What to write, and the dataclass that says its shape.
+    path
+        Where.
+    kind
+        What the metadata says it is.
+    extra
+        More to keep in the metadata, as JSON.
+    """
+    state = network.state_dict()
+    weights = {k: v.cpu().numpy() for k, v in state.items() if not k.endswith("batches_tracked")}
+    small = {k: v if "running_var" in k else v.astype(np.float16) for k, v in weights.items()}
+    metadata = {"kind": kind, "config": json.dumps(asdict(config))}
+    write_arrays(path, small, metadata | {k: json.dumps(v) for k, v in (extra or {}).items()})
+
+
+def load_network(
+    path: Path, kind: str, what: str, make: Callable[[Config], Network], shape: type[Config]
+) -> Network:
+    """Read a network that :func:`save_network` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind, what
+        What its metadata must say it is, and what to call it in messages.
+    make, shape
+        Makes the network from its configuration, and that configuration's class.
+
+    Returns
+    -------
+    The network in evaluation mode, float32.
+
+    Raises
+    ------
+    AssetError
+        If the file is missing, damaged, or not such a network.
+    """
+    weights, metadata = read_arrays(path, kind, what)
+    with damage_named(path, what):
+        network = make(read_config(metadata["config"], shape))
+        tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
+        missing, unexpected = network.load_state_dict(tensors, strict=False)
+        if unexpected or any(not k.endswith("batches_tracked") for k in missing):
+            raise ValueError("its parts do not fit together")
+    return network.eval()
 
 
 def save_vae(model: VAE, path: Path, extra: dict[str, Any] | None = None) -> str:

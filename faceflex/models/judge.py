@@ -7,8 +7,7 @@ pixels to learn from. It looks at 96x96 pixels of the aligned crop.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from faceflex.tensors import damage_named, read_arrays, read_config, write_arrays
+from faceflex.models.checkpoint import load_network, save_network
 
 KIND, WHAT = "faceflex-judge-1", "attribute judge"
 
@@ -42,7 +41,8 @@ class JudgeConfig:
     widths: tuple[int, int, int, int] = (24, 48, 96, 128)
 
 
-def _conv(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+def conv(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution, batch normalisation, ReLU."""
     return nn.Sequential(
         nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(outside),
@@ -64,13 +64,13 @@ class Judge(nn.Module):
         self.config = config
         a, b, c, d = config.widths
         self.body = nn.Sequential(
-            _conv(3, a, 2),
-            _conv(a, b, 2),
-            _conv(b, b),
-            _conv(b, c, 2),
-            _conv(c, c),
-            _conv(c, d, 2),
-            _conv(d, d),
+            conv(3, a, 2),
+            conv(a, b, 2),
+            conv(b, b),
+            conv(b, c, 2),
+            conv(c, c),
+            conv(c, d, 2),
+            conv(d, d),
         )
         self.head = nn.Linear(d, len(config.names))
 
@@ -105,36 +105,10 @@ class Judge(nn.Module):
 
 
 def save_judge(judge: Judge, path: Path, extra: dict[str, Any] | None = None) -> None:
-    """Write a judge in float16; the file appears whole or not at all.
-
-    Parameters
-    ----------
-    judge, path
-        What to write, and where.
-    extra
-        More to keep in the metadata, as JSON.
-    """
-    state = judge.state_dict()
-    weights = {k: v.cpu().numpy() for k, v in state.items() if not k.endswith("batches_tracked")}
-    small = {k: v if "running_var" in k else v.astype(np.float16) for k, v in weights.items()}
-    metadata = {"kind": KIND, "config": json.dumps(asdict(judge.config))}
-    write_arrays(path, small, metadata | {k: json.dumps(v) for k, v in (extra or {}).items()})
+    """Write a judge; see :func:`faceflex.models.checkpoint.save_network`."""
+    save_network(judge, judge.config, path, KIND, extra)
 
 
 def load_judge(path: Path, device: str = "cpu") -> Judge:
-    """Read a judge.
-
-    Raises
-    ------
-    AssetError
-        If the file is missing, damaged, or not such a network.
-    """
-    weights, metadata = read_arrays(path, KIND, WHAT)
-    with damage_named(path, WHAT):
-        config = read_config(metadata["config"], JudgeConfig)
-        judge = Judge(config)
-        tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
-        missing, unexpected = judge.load_state_dict(tensors, strict=False)
-        if unexpected or any(not k.endswith("batches_tracked") for k in missing):
-            raise ValueError("its parts do not fit together")
-    return judge.eval().to(device)
+    """Read a judge; see :func:`faceflex.models.checkpoint.load_network`."""
+    return load_network(path, KIND, WHAT, Judge, JudgeConfig).to(device)

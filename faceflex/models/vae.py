@@ -193,12 +193,9 @@ class VAE(nn.Module):
         picture: Tensor = self.decoder(z, self.linear.decode(z))
         return picture
 
-    def forward(
-        self, x: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return reconstruction, mean and log-variance, with one draw from the posterior."""
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return reconstruction, mean and log-variance; ``noise`` (B, latent) is normal."""
         mean, logvar = self.posterior(x)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         return self.decode(mean + noise * torch.exp(0.5 * logvar)), mean, logvar
 
 

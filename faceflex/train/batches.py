@@ -12,6 +12,7 @@ from torch import Tensor
 
 from faceflex.data.cache import MARGIN, AlignedCache
 from faceflex.faces.align import SIZE
+from faceflex.train.workers import Workers
 
 MAX_SHIFT = 2
 """Pixels that a training crop may move either way."""
@@ -32,6 +33,8 @@ class FaceBatches:
         Fixes order, mirroring and shifts.
     device
         Where batches go. On an accelerator all faces are kept there as uint8.
+    workers
+        Processes that share each batch; this one gets its part of it.
     """
 
     def __init__(
@@ -41,8 +44,10 @@ class FaceBatches:
         batch: int,
         seed: int,
         device: torch.device,
+        workers: Workers | None = None,
     ) -> None:
         self.index, self.batch, self.seed, self.device = index, min(batch, len(index)), seed, device
+        self.part = (workers or Workers()).part(self.batch)
         self.per_epoch = len(index) // self.batch
         self.faces, self.weight = cache.faces, cache.weight
         self._resident: tuple[Tensor, Tensor] | None = None
@@ -60,6 +65,7 @@ class FaceBatches:
         rng = np.random.default_rng((self.seed, 2, step))
         shifts = rng.integers(MARGIN - MAX_SHIFT, MARGIN + MAX_SHIFT + 1, (len(chosen), 2))
         mirror = rng.random(len(chosen)) < 0.5
+        chosen, shifts, mirror = chosen[self.part], shifts[self.part], mirror[self.part]
         if self._resident is None:
             faces = torch.from_numpy(self.faces[chosen])
             weight = torch.from_numpy(self.weight[chosen])

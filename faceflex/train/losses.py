@@ -30,16 +30,43 @@ def laplacian_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
     Returns
     -------
-    Weighted mean absolute difference, summed over the four levels: a scalar.
+    (B,) weighted mean absolute difference, summed over the four levels.
     """
-    rest, total = output - target, output.new_zeros(())
+    rest, total = output - target, output.new_zeros(len(output))
     for level in range(LEVELS):
         if level < LEVELS - 1:
             low = F.avg_pool2d(_blur(rest), 2)
             band = rest - F.interpolate(low, scale_factor=2, mode="nearest")
         else:
             low, band = rest, rest
-        norm = weight.sum() * band.shape[1] + 1e-6
-        total = total + (band.abs() * weight).sum() / norm
+        norm = weight.sum(dim=(1, 2, 3)) * band.shape[1] + 1e-6
+        total = total + (band.abs() * weight).sum(dim=(1, 2, 3)) / norm
         rest, weight = low, F.avg_pool2d(weight, 2)
     return total
+
+
+def cut_and_mirror(x: Tensor, corner: tuple[int, int], side: int, mirror: bool) -> Tensor:
+    """Return a window of (B, C, H, W) at ``corner`` (row, column), mirrored if asked.
+
+    What tells decodes from photos sees both so, or it would learn places instead of pictures.
+    """
+    window = x[:, :, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
+    return window.flip(3) if mirror else window
+
+
+def hinge(real: Tensor, fake: Tensor, real_weight: Tensor, fake_weight: Tensor) -> Tensor:
+    """Return the hinge loss of a discriminator (Lim and Ye 2017), weighted by place: a scalar."""
+    return (
+        weighted_mean(F.relu(1 - real), real_weight) + weighted_mean(F.relu(1 + fake), fake_weight)
+    ).mean() / 2
+
+
+def fooling(fake: Tensor, weight: Tensor) -> Tensor:
+    """Return the generator's side of it: a scalar."""
+    return -weighted_mean(fake, weight).mean()
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Return the (B,) means of (B, 1, h, w) values, weighted by (B, 1, S, S) at their places."""
+    small = F.avg_pool2d(weight, weight.shape[-1] // values.shape[-1])
+    return (values * small).sum(dim=(1, 2, 3)) / (small.sum(dim=(1, 2, 3)) + 1e-6)

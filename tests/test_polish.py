@@ -1,0 +1,195 @@
+"""Perceptual terms, the decoder's polish, and training by several processes."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from faceflex.errors import AssetError, UsageError
+from faceflex.models.discriminator import Discriminator
+from faceflex.models.features import (
+    load_features,
+    map_distance,
+)
+from faceflex.models.vae import VAE, VAEConfig
+from faceflex.train.features import as_targets, targets, train_features
+from faceflex.train.losses import cut_and_mirror, fooling, hinge
+from faceflex.train.readers import ReaderTraining
+from faceflex.train.vae import TrainConfig, Trainer
+from faceflex.train.workers import Workers
+
+SMALL = VAEConfig(latent=12, encoder=(16, 16, 16), bottleneck=4, decoder=(16, 16, 16, 16))
+BASE = TrainConfig(steps=4, batch=4, rate=2e-3, warmup=2)
+
+
+@pytest.fixture(scope="module")
+def features(cache, tmp_path_factory):
+    """A feature network of four training steps."""
+    path = tmp_path_factory.mktemp("features") / "f.safetensors"
+    assert train_features(cache, path, ReaderTraining(steps=4, batch=8)) > 50
+    return path
+
+
+def test_labels_of_both_sets_become_targets():
+    assert as_targets({"Smiling": 1.0, "Male": -1.0}) == {"Smiling": 1.0, "Male": 0.0}
+    found = as_targets({"age": 58.0, "gender": 0.0, "race": 2.0})
+    assert found["Male"] == 1.0
+    assert found["age"] == 0.5
+    assert [found[f"group {i}"] for i in range(5)] == [0, 0, 1, 0, 0]
+
+
+def test_labels_that_a_set_does_not_tell_are_not_known(cache):
+    names, values = targets(cache, np.arange(5))
+    assert names == ("Male", "Smiling")
+    assert values.shape == (5, 2)
+    assert set(np.unique(values)) <= {0.0, 1.0}
+
+
+def test_feature_networks_are_kept_and_compare_pictures(features, cache):
+    network = load_features(features)
+    assert network.config.names == ("Male", "Smiling")
+    assert not any(p.requires_grad for p in network.parameters())
+    x = torch.from_numpy(cache.crops([0, 1])).permute(0, 3, 1, 2).float() / 255
+    maps = network.maps(x)
+    assert [m.shape[-1] for m in maps] == [128, 64, 32, 16, 8]
+    assert network(x).shape == (2, 2)
+    ones = torch.ones(2, 1, 128, 128)
+    assert torch.equal(map_distance(maps, maps, ones), torch.zeros(2))
+    soft = torch.nn.functional.avg_pool2d(x, 5, stride=1, padding=2)
+    near = torch.nn.functional.avg_pool2d(x, 3, stride=1, padding=1)
+    far, less = (map_distance(network.maps(p), maps, ones) for p in (soft, near))
+    assert (far > less).all()
+    assert (less > 0).all()
+
+
+def test_a_foreign_feature_file_is_refused(tmp_path, features):
+    other = tmp_path / "x.safetensors"
+    other.write_bytes(features.read_bytes()[:500])
+    with pytest.raises(AssetError, match="damaged or foreign feature network"):
+        load_features(other)
+
+
+def test_too_few_labelled_faces_are_refused(cache, tmp_path):
+    with pytest.raises(UsageError, match="at least 200 are needed"):
+        train_features(cache, tmp_path / "f", ReaderTraining(steps=1, batch=100))
+
+
+def test_perceptual_terms_need_a_network(cache, tmp_path):
+    with pytest.raises(UsageError, match="faceflex train features"):
+        Trainer(cache, tmp_path, replace(BASE, perceptual=0.1), SMALL)
+
+
+def test_perceptual_terms_are_trained_and_reported(cache, tmp_path, features):
+    config = replace(BASE, steps=12, perceptual=0.1, reading=0.1)
+    Trainer(cache, tmp_path, config, SMALL, features=load_features(features)).run()
+    with (tmp_path / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {"perceptual", "reading", "kl"} <= set(rows[0])
+    told = np.array([float(r["reading"]) for r in rows])
+    assert told[-3:].mean() < told[:3].mean()
+    for name in ("samples.png", "losses.png", "training.gif"):
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 100
+
+
+def test_polish_changes_the_decoder_alone_and_goes_on_where_it_stopped(cache, tmp_path):
+    torch.manual_seed(3)
+    start = VAE(SMALL)
+    config = replace(BASE, adversary=0.01, matching=0.05, noise=0.5)
+    whole = Trainer(cache, tmp_path / "whole", config, start=start)
+    whole.run()
+    before, after = start.state_dict(), whole.model.state_dict()
+    changed = {name.split(".")[0] for name in before if (before[name] != after[name]).any()}
+    assert changed == {"decoder"}
+    Trainer(cache, tmp_path / "parts", replace(config, steps=2), start=start).run()
+    # The rate of a run that ends sooner falls sooner; what is compared is that nothing is lost.
+    first = Trainer(cache, tmp_path / "parts", config, start=start)
+    second = Trainer(cache, tmp_path / "parts", config, start=start)
+    assert first.step == second.step == 2
+    first.run()
+    assert first.step == 4
+    for one, other in zip(
+        second.adversary.network.parameters(), first.adversary.network.parameters(), strict=True
+    ):
+        assert not torch.equal(one, other)
+
+
+def test_the_discriminator_learns_to_tell_and_to_be_fooled():
+    torch.manual_seed(0)
+    network = Discriminator()
+    told, maps = network(torch.rand(2, 3, 112, 112))
+    assert told.shape == (2, 1, 14, 14)
+    assert len(maps) == 3
+    ones = torch.ones(2, 1, 112, 112)
+    sure = torch.full((2, 1, 14, 14), 2.0)
+    assert hinge(sure, -sure, ones, ones) == 0
+    assert hinge(-sure, sure, ones, ones) == pytest.approx(3.0)
+    assert fooling(sure, ones) == pytest.approx(-2.0)
+
+
+def test_windows_are_cut_and_mirrored():
+    x = torch.arange(2 * 3 * 8 * 8).view(2, 3, 8, 8)
+    assert torch.equal(cut_and_mirror(x, (1, 2), 4, False), x[:, :, 1:5, 2:6])
+    assert torch.equal(cut_and_mirror(x, (1, 2), 4, True), x[:, :, 1:5, 2:6].flip(3))
+
+
+def test_a_batch_is_divided_evenly_or_not_at_all():
+    assert Workers(1, 2).part(8) == slice(4, 8)
+    with pytest.raises(UsageError, match="cannot be divided among 3"):
+        Workers(0, 3).part(8)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from faceflex.data.cache import open_cache
+from faceflex.models.features import load_features
+from faceflex.models.vae import VAE, VAEConfig
+from faceflex.train.vae import TrainConfig, Trainer
+from faceflex.train.workers import join_workers
+
+torch.set_num_threads(1)
+root, folder, features, out = map(Path, sys.argv[1:5])
+settings = {k: float(v) for k, v in (a.split("=") for a in sys.argv[5:])}
+config = TrainConfig(steps=4, batch=4, rate=2e-3, warmup=2, **settings)
+shape = VAEConfig(latent=12, encoder=(16, 16, 16), bottleneck=4, decoder=(16, 16, 16, 16))
+workers, device = join_workers("cpu")
+Trainer(open_cache([root], folder), out, config, shape, device, features=load_features(features),
+        workers=workers).run()
+"""
+
+
+def losses(path):
+    """Return the loss table of a run as numbers."""
+    with path.open() as file:
+        head, *rows = csv.reader(file)
+    return head, np.array(rows, float)
+
+
+@pytest.mark.parametrize(
+    "settings", [("perceptual=0.1", "reading=0.1"), ("adversary=0.01", "matching=0.05")]
+)
+def test_two_processes_train_as_one_with_the_whole_batch(
+    celeba, cache, features, tmp_path, settings
+):
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    one, two = tmp_path / "one", tmp_path / "two"
+    rest = (str(celeba), str(tmp_path / "cache"), str(features))
+    alone = [sys.executable, str(script), *rest, str(one), *settings]
+    engine = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for command in (alone, [*engine, str(script), *rest, str(two), *settings]):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+    (head, first), (again, second) = losses(one / "losses.csv"), losses(two / "losses.csv")
+    assert head == again
+    assert len(first) == len(second) == 4
+    assert np.allclose(first, second, rtol=1e-3, atol=5e-4)
