@@ -85,6 +85,8 @@ class Editor:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     method
         One of :data:`METHODS`.
+    keep
+        Attributes that edits of others should leave as they are.
     """
 
     def __init__(
@@ -96,10 +98,11 @@ class Editor:
         detector: str = "hog",
         device: str = "auto",
         method: str = "transfer",
+        keep: Sequence[str] = (),
     ) -> None:
         self._model_name, self._vectors_name = model, vectors
         self._landmark_name, self.detector = landmark_model, detector
-        self._device, self.method = device, method
+        self._device, self.method, self._keep = device, method, tuple(keep)
 
     @cached_property
     def model(self) -> VAE:
@@ -119,7 +122,8 @@ class Editor:
         """The attribute vectors of the model."""
         from faceflex.vectors import AttributeVectors
 
-        return AttributeVectors.load(resolve(self._vectors_name), self.model_id)
+        loaded = AttributeVectors.load(resolve(self._vectors_name), self.model_id)
+        return loaded.keeping(self._keep)
 
     @cached_property
     def landmarks(self) -> LandmarkModel:
@@ -144,7 +148,7 @@ class Editor:
 
         if not faces:
             return []
-        aligned = [align(rgb, face.points) for face in faces]
+        aligned = [align(rgb, face.points, crop=self.model.crop) for face in faces]
         latents = encode_faces(self.model, np.stack([a.crop for a in aligned]))
         typical = latents.copy()
         typical[:, TYPICAL:] = 0

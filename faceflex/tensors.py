@@ -18,6 +18,7 @@ from faceflex.errors import AssetError
 from faceflex.files import replacing
 
 Arrays = dict[str, NDArray[Any]]
+Kinds = str | tuple[str, ...]
 Config = TypeVar("Config")
 
 
@@ -37,18 +38,18 @@ def damage_named(path: Path, what: str) -> Iterator[None]:
         raise AssetError(f"{path}: damaged or foreign {what} ({reason})") from error
 
 
-def read_metadata(path: Path, kind: str, what: str) -> dict[str, str]:
+def read_metadata(path: Path, kind: Kinds, what: str) -> dict[str, str]:
     """Return a file's metadata; see :func:`read_arrays`."""
     from safetensors import safe_open
 
     with damage_named(path, what), safe_open(path, framework="numpy") as file:
         metadata: dict[str, str] = file.metadata() or {}
-        if metadata.get("kind") != kind:
+        if metadata.get("kind") not in ((kind,) if isinstance(kind, str) else kind):
             raise AssetError(f"{path}: not a {what} (its kind is {metadata.get('kind')!r})")
     return metadata
 
 
-def read_arrays(path: Path, kind: str, what: str) -> tuple[Arrays, dict[str, str]]:
+def read_arrays(path: Path, kind: Kinds, what: str) -> tuple[Arrays, dict[str, str]]:
     """Read a file of arrays.
 
     Parameters
@@ -56,7 +57,7 @@ def read_arrays(path: Path, kind: str, what: str) -> tuple[Arrays, dict[str, str
     path
         The file.
     kind
-        What its metadata must say it is.
+        What its metadata must say it is; one of several, if there are several.
     what
         What to call it in messages.
 

@@ -1,20 +1,15 @@
-"""Attribute vectors: estimate, calibrate, store and sample.
+"""Attribute vectors: what they are, how they are stored, sampled and kept apart from each other.
 
-As in Face Flex, a *version* of an attribute is the mean latent of a group of faces that have it
-less the mean of a group that have not, and different versions give different kinds of smile. Two
-things differ. Groups are drawn balanced over other labels (so that a smile is not also a change of
-sex, which CelebA's smiles are), and every version is scaled so that strength 1.0 moves a face by
-the mean distance between the two classes along the attribute's direction.
+How they are estimated stands in :mod:`faceflex.estimators`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +19,9 @@ from faceflex.tensors import damage_named, read_arrays, write_arrays
 
 KIND = "faceflex-vectors-1"
 _WHAT = "vector file"
-_SHAPE = "landmarks of the latent"  # Name of the shape among the file's arrays.
-VERSIONS, GROUP = 25, 200
-BALANCED_OVER = ("Male", "Young", "Smiling")
-"""Labels over which groups are balanced, as far as there are faces for it."""
-
-_MIN_CELL = 10  # Faces that a class needs in a cell of the balancing labels for the cell to count.
+# Names among the file's arrays that are no attribute's.
+_SHAPE, _READERS = "landmarks of the latent", "readers of the latent"
+_LEAST_LEFT = 0.2  # Share of a vector that must be left when others are taken out of it.
 _TIERS = ((0.93, "good"), (0.85, "fair"), (0.0, "weak"))
 
 
@@ -68,118 +60,34 @@ class AttributeInfo:
         return next(name for least, name in _TIERS if self.auc >= least)
 
 
-def auc_score(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
-    """Return the area under the ROC curve of ``scores`` (N,) for the labels ``positive`` (N,)."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores)
-    n, m = int(positive.sum()), int((~positive).sum())
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
-
-
-def _cells(
-    labels: Mapping[str, NDArray[np.bool_]], target: str
-) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Split faces by the balancing labels: per cell, the faces with and without ``target``."""
-    others = [n for n in BALANCED_OVER if n != target and n in labels]
-    has = labels[target]
-    code = np.zeros(len(has), np.int64)
-    for name in others:
-        code = code * 2 + labels[name]
-    cells = []
-    for value in np.unique(code):
-        inside = code == value
-        yes, no = np.flatnonzero(inside & has), np.flatnonzero(inside & ~has)
-        if min(len(yes), len(no)) >= _MIN_CELL:
-            cells.append((yes, no))
-    return cells or [(np.flatnonzero(has), np.flatnonzero(~has))]
-
-
-def estimate(
-    latents: NDArray[np.float32],
-    labels: Mapping[str, NDArray[np.bool_]],
-    target: str,
-    *,
-    versions: int = VERSIONS,
-    group: int = GROUP,
-    seed: int = 0,
-) -> tuple[NDArray[np.float32], float]:
-    """Estimate the versions of one attribute.
+def describe(
+    versions: NDArray[np.float32],
+    gap: float,
+    has: NDArray[np.int8],
+    auc: float | None,
+    estimator: str,
+) -> AttributeInfo:
+    """Describe vectors: where they come from, and how far the versions agree.
 
     Parameters
     ----------
-    latents
-        (N, D) posterior means.
-    labels
-        (N,) for each attribute: which faces have it.
-    target
-        The attribute.
-    versions
-        How many versions to make.
-    group
-        Faces in a group, at most half of a class in any one cell.
-    seed
-        Fixes the groups.
-
-    Returns
-    -------
-    (V, D) float32 versions, calibrated, and the gap between the classes in latent units.
-
-    Raises
-    ------
-    UsageError
-        If a class has fewer than two faces.
+    versions, gap
+        From :func:`faceflex.estimators.estimate`.
+    has
+        (N,) which faces have the attribute: 1, -1, or 0 where it is not known.
+    auc, estimator
+        As in :class:`AttributeInfo`.
     """
-    has = labels[target]
-    if min(int(has.sum()), int((~has).sum())) < 2:
-        raise UsageError(f"{target}: needs at least two faces with and two without it")
-    cells = _cells(labels, target)
-    # A cell counts by how well its two classes can be compared: the harmonic mean of their sizes.
-    size = np.array([2 * len(y) * len(n) / (len(y) + len(n)) for y, n in cells])
-    share = size / size.sum()
-    rng = np.random.default_rng(seed)
-    drawn = np.zeros((versions, latents.shape[1]))
-    centre = np.zeros(latents.shape[1])
-    for (yes, no), weight in zip(cells, share, strict=True):
-        centre += weight * (latents[yes].mean(axis=0) - latents[no].mean(axis=0))
-        for version in range(versions):
-            for faces, sign in ((yes, 1), (no, -1)):
-                count = max(1, min(round(group * weight), len(faces) // 2))
-                chosen = rng.choice(faces, count, replace=False)
-                drawn[version] += sign * weight * latents[chosen].mean(axis=0)
-    gap = float(np.linalg.norm(centre))
-    along = drawn @ (centre / max(gap, 1e-12))
-    # A version that hardly points along the direction is left at its own length.
-    factor = np.where(along > 0.2 * gap, gap / np.maximum(along, 1e-12), 1.0)
-    return (drawn * factor[:, None]).astype(np.float32), gap
-
-
-def ridge(latents: NDArray[np.floating], values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the weights (D, K) that predict ``values`` (N, K) from ``latents`` (N, D)."""
-    x = latents - latents.mean(axis=0, dtype=np.float64)
-    y = values - values.mean(axis=0, dtype=np.float64)
-    gram = x.T @ x
-    penalty = 0.02 * np.trace(gram) / len(gram)
-    weights: NDArray[np.float64] = np.linalg.solve(gram + penalty * np.eye(len(gram)), x.T @ y)
-    return weights
-
-
-def describe(
-    versions: NDArray[np.float32], gap: float, has: NDArray[np.bool_], auc: float | None
-) -> AttributeInfo:
-    """Describe vectors: where they come from, and how far the versions agree."""
     units = versions / np.maximum(np.linalg.norm(versions, axis=1, keepdims=True), 1e-12)
     n = len(units)
     agreement = float(((units.sum(axis=0) ** 2).sum() - n) / max(1, n * (n - 1)))
-    positive = int(has.sum())
-    name = f"balanced means of groups of {GROUP}"
     return AttributeInfo(
-        positive,
-        len(has) - positive,
+        int((has > 0).sum()),
+        int((has < 0).sum()),
         round(gap, 4),
         None if auc is None else round(auc, 4),
         round(agreement, 4),
-        name,
+        estimator,
     )
 
 
@@ -197,6 +105,8 @@ class AttributeVectors:
     shape
         (D, 136): how the 68 landmarks move, in pixels of the crop, for each number of the latent;
         None when that is not known.
+    readers
+        For each attribute (D,) weights that tell it, linearly, from a latent.
     """
 
     def __init__(
@@ -205,9 +115,11 @@ class AttributeVectors:
         info: Mapping[str, AttributeInfo],
         model: str,
         shape: NDArray[np.float32] | None = None,
+        readers: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         self.versions, self.info, self.model = dict(versions), dict(info), model
-        self.shape = shape
+        self.shape, self.readers = shape, dict(readers or {})
+        self.kept: tuple[str, ...] = ()
 
     def __contains__(self, name: str) -> bool:
         return name in self.versions
@@ -240,7 +152,7 @@ class AttributeVectors:
 
     def mean(self, name: str) -> NDArray[np.float32]:
         """Return the mean (D,) of an attribute's versions."""
-        mean: NDArray[np.float32] = self.versions[self.find(name)].mean(axis=0, dtype=np.float32)
+        mean: NDArray[np.float32] = self._of(name).mean(axis=0, dtype=np.float32)
         return mean
 
     def landmark_shift(self, shift: NDArray[np.floating]) -> NDArray[np.float32] | None:
@@ -270,7 +182,7 @@ class AttributeVectors:
         UsageError
             If there are fewer versions than that, or no such attribute.
         """
-        versions = self.versions[self.find(name)]
+        versions = self._of(name)
         if not 1 <= count <= len(versions):
             raise UsageError(f"{count} samples asked; {name} has 1 to {len(versions)}")
         if count == 1:
@@ -279,6 +191,42 @@ class AttributeVectors:
         drawn: NDArray[np.float32] = versions[order[:count]]
         return drawn
 
+    def keeping(self, names: Sequence[str]) -> AttributeVectors:
+        """Return these vectors, drawn from now on without what tells the attributes ``names``.
+
+        A version loses what the linear readers of those attributes would notice, and is then
+        scaled to reach as far along its own direction as before (conditional manipulation, Shen et
+        al., InterFaceGAN, 2020, with readers in place of planes).
+
+        Raises
+        ------
+        UsageError
+            If one is unknown or has no reader.
+        """
+        kept = tuple(dict.fromkeys(self.find(name) for name in names))
+        for name in kept:
+            if name not in self.readers:
+                raise UsageError(f"--keep {name}: these vectors have no reader for it")
+        changed = AttributeVectors(self.versions, self.info, self.model, self.shape, self.readers)
+        changed.kept = kept
+        return changed
+
+    def _of(self, name: str) -> NDArray[np.float32]:
+        """Return the versions (V, D) of an attribute, without what is to be kept."""
+        name = self.find(name)
+        versions = self.versions[name]
+        if name in self.kept:
+            raise UsageError(f"--keep {name}: it is what is being edited")
+        if not self.kept:
+            return versions
+        readers = np.stack([self.readers[k] for k in self.kept]).astype(np.float64)
+        basis, _ = np.linalg.qr(readers.T)
+        left = versions - (versions @ basis) @ basis.T
+        share = np.einsum("vd,vd->v", left, versions) / np.einsum("vd,vd->v", versions, versions)
+        if share.mean() < _LEAST_LEFT:
+            raise UsageError(f"--keep {', '.join(self.kept)}: too little of {name} would be left")
+        return (left / np.maximum(share, _LEAST_LEFT)[:, None]).astype(np.float32)
+
     def save(self, path: Path) -> None:
         """Write to a file (float16); it appears whole or not at all."""
         info = {k: asdict(v) for k, v in self.info.items()}
@@ -286,6 +234,10 @@ class AttributeVectors:
         arrays = {k: v.astype(np.float16) for k, v in self.versions.items()}
         if self.shape is not None:
             arrays[_SHAPE] = self.shape.astype(np.float16)
+        if self.readers:
+            told = sorted(self.readers)
+            arrays[_READERS] = np.stack([self.readers[n] for n in told]).astype(np.float16)
+            metadata["readers"] = json.dumps(told)
         write_arrays(path, arrays, metadata)
 
     @classmethod
@@ -307,18 +259,20 @@ class AttributeVectors:
         arrays, metadata = read_arrays(path, KIND, _WHAT)
         with damage_named(path, _WHAT):
             versions = {k: v.astype(np.float32) for k, v in arrays.items()}
-            shape = versions.pop(_SHAPE, None)
+            shape, told = versions.pop(_SHAPE, None), versions.pop(_READERS, None)
+            names = json.loads(metadata.get("readers", "[]"))
             info = {k: AttributeInfo(**v) for k, v in json.loads(metadata["info"]).items()}
             belongs = metadata["model"]
-            shapes = {v.shape[1:] for v in versions.values()}
-            full = all(v.ndim == 2 and len(v) for v in versions.values())
-            if (shape is not None and shapes != {(len(shape),)}) or getattr(shape, "ndim", 2) != 2:
-                full = False
-            if set(info) != set(versions) or not full or len(shapes) != 1:
+            width = next((v.shape[-1] for v in versions.values()), 0)
+            fits = [v.ndim == 2 and len(v) > 0 and v.shape[1] == width for v in versions.values()]
+            fits.append(shape is None or shape.shape == (width, 136))
+            fits.append(told is None or told.shape == (len(names), width))
+            if set(info) != set(versions) or not versions or not all(fits):
                 raise ValueError("its parts do not fit together")
+            readers = dict(zip(names, told, strict=True)) if told is not None else {}
         if model is not None and belongs != model:
             raise AssetError(
                 f"{path}: these vectors belong to model {belongs}, not to {model}; "
                 "make vectors for it with: faceflex build-vectors"
             )
-        return cls(versions, info, belongs, shape)
+        return cls(versions, info, belongs, shape, readers)

@@ -21,7 +21,6 @@ from faceflex.models.vae import VAE, VAEConfig, kl_divergence
 from faceflex.train.linear import fit_linear, start_from
 from faceflex.train.losses import laplacian_l1
 from faceflex.train.vae import TrainConfig, Trainer, learning_rate_share, reconstruct
-from faceflex.train.vectors import build_vectors
 
 SMALL = VAEConfig(latent=12, encoder=(16, 16, 16), bottleneck=4, decoder=(16, 16, 16, 16))
 NAMES = ("Male", "Smiling")
@@ -204,46 +203,6 @@ def test_encoding_is_deterministic_and_batches_do_not_matter(cache, editor):
     decoded = decode_faces(editor.model, together)
     assert decoded.shape == faces.shape
     assert np.abs(decoded.astype(float) - faces).mean() < 12
-
-
-def test_vectors_are_built_from_labels(cache, tmp_path):
-    torch.manual_seed(0)
-    model = VAE(SMALL)
-    start_from(model, fit_linear(cache, np.arange(len(cache)), SMALL.latent, 0))
-    vectors = build_vectors(cache, model.eval(), "m", versions=5)
-    assert vectors.names == list(NAMES)
-    assert vectors.versions["Smiling"].shape == (5, 12)
-    # "Smiling" faces were lit warm here: its vector must turn the picture red, not blue.
-    z = encode_faces(model, cache.crops([0, 1, 2, 3]))
-    warm = decode_faces(model, z + vectors.mean("Smiling")).astype(float)
-    cold = decode_faces(model, z - vectors.mean("Smiling")).astype(float)
-    difference = (warm - cold).mean(axis=(0, 1, 2))
-    assert difference[0] > 10
-    assert difference[2] < -10
-    # Landmarks are read from the latent: larger mouths in the labels would move the lips.
-    assert vectors.shape.shape == (12, 136)
-    moved = vectors.landmark_shift(z[0] - z.mean(axis=0))
-    assert moved.shape == (68, 2)
-    assert np.isfinite(moved).all()
-    with pytest.raises(UsageError, match="no labels for Hat; there are: Male, Smiling"):
-        build_vectors(cache, model, "m", attributes=["Hat"])
-
-
-def test_build_vectors_as_a_command(run, celeba, tmp_path):
-    done = run("build-vectors", celeba, "--out", "v.safetensors", "--versions", "3")
-    assert done.returncode == 0, done.stderr
-    from faceflex.assets import resolve
-    from faceflex.models.identity import read_id
-    from faceflex.vectors import AttributeVectors
-
-    vectors = AttributeVectors.load(tmp_path / "v.safetensors", read_id(resolve("vae")))
-    assert vectors.versions["Smiling"].shape == (3, 500)
-    again = run("build-vectors", celeba, "--out", "v.safetensors")
-    assert again.returncode == 2
-    assert "exists" in again.stderr
-    nothing = run("build-vectors", tmp_path / "nowhere")
-    assert nothing.returncode == 2
-    assert "not a folder" in nothing.stderr
 
 
 def test_landmarks_train_pack_and_predict(celeba, tmp_path):

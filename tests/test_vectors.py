@@ -7,14 +7,9 @@ import pytest
 
 from faceflex.assets import resolve
 from faceflex.errors import AssetError, UsageError
+from faceflex.estimators import ESTIMATORS, auc_score, estimate, ridge
 from faceflex.models.identity import read_id
-from faceflex.vectors import (
-    AttributeVectors,
-    auc_score,
-    describe,
-    estimate,
-    ridge,
-)
+from faceflex.vectors import AttributeVectors, describe
 
 
 @pytest.fixture
@@ -26,7 +21,12 @@ def world():
     latents = rng.normal(0, 1, (6000, 12)).astype(np.float32)
     latents[:, 0] += 2.0 * smiling
     latents[:, 1] += 3.0 * male
-    return latents, {"Smiling": smiling, "Male": male}
+    return latents, {"Smiling": signs(smiling), "Male": signs(male)}
+
+
+def signs(has):
+    """Return 1 where ``has``, -1 elsewhere."""
+    return np.where(has, 1, -1).astype(np.int8)
 
 
 def test_strength_one_is_the_distance_between_the_classes(world):
@@ -48,6 +48,70 @@ def test_a_smile_is_not_also_a_change_of_sex(world):
     assert abs(balanced[1]) < 0.25
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_estimator_reaches_the_other_class(world, estimator):
+    latents, labels = world
+    versions, gap = estimate(latents, labels, "Smiling", estimator=estimator)
+    direction = versions.mean(axis=0)
+    # The plain difference of means counts a change of sex as part of the smile.
+    assert gap == pytest.approx(2.45 if estimator == "mean" else 2.0, abs=0.2)
+    assert direction[0] / np.linalg.norm(direction) > {
+        "mean": 0.7,
+        "logistic": 0.95,
+        "lda": 0.95,
+    }.get(estimator, 0.99)
+    # Strength 1 takes the faces without it, along the direction, to the mean of those with it.
+    unit = direction / np.linalg.norm(direction)
+    means = [latents[labels["Smiling"] == v].mean(axis=0) @ unit for v in (-1, 1)]
+    if estimator in ("balanced", "ridge"):
+        assert means[0] + direction @ unit == pytest.approx(means[1], abs=0.4)
+
+
+def test_labels_that_are_not_known_are_left_out(world):
+    latents, labels = world
+    rng = np.random.default_rng(7)
+    part = {k: np.where(rng.random(len(v)) < 0.4, 0, v).astype(np.int8) for k, v in labels.items()}
+    for estimator in ESTIMATORS:
+        whole = estimate(latents, labels, "Smiling", estimator=estimator)[0].mean(axis=0)
+        some = estimate(latents, part, "Smiling", estimator=estimator)[0].mean(axis=0)
+        cosine = whole @ some / np.linalg.norm(whole) / np.linalg.norm(some)
+        assert cosine > 0.93, estimator
+
+
+def test_what_is_kept_is_not_changed(world):
+    vectors = made(world)
+    plain = AttributeVectors(
+        {
+            "Smiling": vectors.versions["Smiling"] + np.eye(12, dtype=np.float32)[1],
+            "Male": vectors.versions["Male"],
+        },
+        vectors.info,
+        "abc",
+        None,
+        vectors.readers,
+    )
+    kept = plain.keeping(["male"])
+    reader = vectors.readers["Male"]
+    assert abs(plain.mean("Smiling") @ reader) > 0.1
+    assert abs(kept.mean("Smiling") @ reader) < 1e-4
+    assert abs(kept.sample("Smiling", 5) @ reader).max() < 1e-4
+    # It still reaches as far along its own direction.
+    before, after = plain.mean("Smiling"), kept.mean("Smiling")
+    assert after @ before / (before @ before) == pytest.approx(1.0, abs=0.02)
+    with pytest.raises(UsageError, match="--keep Male: it is what is being edited"):
+        kept.mean("Male")
+    with pytest.raises(UsageError, match="unknown attribute 'Hat'"):
+        plain.keeping(["Hat"])
+
+
+def test_a_direction_that_is_another_is_not_kept_apart(world):
+    vectors = made(world)
+    twin = {"Smiling": vectors.versions["Male"], "Male": vectors.versions["Male"]}
+    same = AttributeVectors(twin, vectors.info, "abc", None, vectors.readers).keeping(["Male"])
+    with pytest.raises(UsageError, match="too little of Smiling would be left"):
+        same.mean("Smiling")
+
+
 def test_versions_differ_and_repeat_with_the_seed(world):
     latents, labels = world
     first, _ = estimate(latents, labels, "Smiling", seed=1)
@@ -60,8 +124,8 @@ def test_versions_differ_and_repeat_with_the_seed(world):
 
 def test_a_class_of_one_face_is_refused(world):
     latents, _ = world
-    lonely = np.zeros(len(latents), bool)
-    lonely[0] = True
+    lonely = np.full(len(latents), -1, np.int8)
+    lonely[0] = 1
     with pytest.raises(UsageError, match="at least two faces"):
         estimate(latents, {"Bald": lonely}, "Bald")
 
@@ -82,7 +146,7 @@ def test_auc_and_the_linear_reader(world):
     assert auc_score(np.array([0.1, 0.2, 0.3, 0.4]), np.array([1, 0, 0, 1], bool)) == 0.5
     weights = ridge(latents[:3000], labels["Male"][:3000, None].astype(float))
     scores = (latents[3000:] @ weights)[:, 0]
-    assert auc_score(scores, labels["Male"][3000:]) > 0.95
+    assert auc_score(scores, labels["Male"][3000:] > 0) > 0.95
     noise = np.random.default_rng(5).random(3000) < 0.5
     assert abs(auc_score(scores, noise) - 0.5) < 0.05
 
@@ -92,8 +156,9 @@ def made(world, model="abc"):
     versions, info = {}, {}
     for name in labels:
         versions[name], gap = estimate(latents, labels, name)
-        info[name] = describe(versions[name], gap, labels[name], 0.95)
-    return AttributeVectors(versions, info, model)
+        info[name] = describe(versions[name], gap, labels[name], 0.95, "balanced")
+    readers = {n: ridge(latents, y[:, None].astype(float))[:, 0] for n, y in labels.items()}
+    return AttributeVectors(versions, info, model, None, readers)
 
 
 def test_a_file_comes_back_as_it_was(world, tmp_path):
@@ -104,6 +169,8 @@ def test_a_file_comes_back_as_it_was(world, tmp_path):
     assert back.info == vectors.info
     assert np.allclose(back.mean("Smiling"), vectors.mean("Smiling"), atol=2e-3)
     assert back.info["Smiling"].reliability == "good"
+    assert sorted(back.readers) == ["Male", "Smiling"]
+    assert np.allclose(back.readers["Male"], vectors.readers["Male"], atol=2e-3)
 
 
 def test_vectors_of_another_model_are_refused(world, tmp_path):

@@ -15,6 +15,7 @@ from faceflex.cli import (
     evaluate,
     faces,
     fetch,
+    import_,
     models,
     train,
 )
@@ -51,6 +52,7 @@ app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(train.app, name="train")
+app.add_typer(import_.app, name="import")
 app.command("fetch")(fetch.fetch)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)

@@ -54,6 +54,12 @@ def edit(
             "--set", metavar="NAME=STRENGTH", help="Apply together, in one picture; repeatable."
         ),
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Attribute that the edit should leave as it is; repeatable."
+        ),
+    ] = None,
     face: Annotated[
         list[str] | None,
         typer.Option(metavar="N|largest|X,Y", help="Which faces; all by default; repeatable."),
@@ -119,7 +125,15 @@ def edit(
     from faceflex.editor import Editor
 
     method = "transfer" if detail else "paste"
-    editor = Editor(model, vectors, landmark_model, detector=detector, device=device, method=method)
+    editor = Editor(
+        model,
+        vectors,
+        landmark_model,
+        detector=detector,
+        device=device,
+        method=method,
+        keep=keep or (),
+    )
     request = _checked(request, editor)
     targets = _targets(request, names, out, file)
     if any(t.stdout for t in targets) and json_:
@@ -170,6 +184,8 @@ def _checked(request: Request, editor: Editor) -> Request:
     for name in attributes:
         vectors.sample(name, request.samples)
     settings = {vectors.find(name): value for name, value in request.settings.items()}
+    for name in settings:
+        vectors.mean(name)
     return replace(request, attributes=attributes, settings=settings)
 
 

@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.data.readers import read_any
-from faceflex.data.records import Record, is_held_out
+from faceflex.data.records import Record
 from faceflex.errors import FaceflexError
-from faceflex.faces.align import SIZE, align, apply, fit_error
+from faceflex.faces.align import SIZE, Aligned, align, apply, fit_error
+from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.mask import fill_hull
 
 MARGIN = 4
@@ -87,13 +88,31 @@ def loss_weight(points: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArr
     return weight
 
 
-def _load_one(record: Record) -> tuple[Record, NDArray[np.uint8], NDArray[np.uint8], Points] | str:
+def align_record(record: Record, margin: int = 0) -> tuple[Aligned, Points] | str:
+    """Read a picture and align its face.
+
+    Parameters
+    ----------
+    record
+        The picture. Without landmarks of its own, they are found from its five points, or else
+        for the largest face that is detected.
+    margin
+        Pixels to add to the crop on every side.
+
+    Returns
+    -------
+    The aligned face and its (68, 2) landmarks in pixels of the crop; or why there is none.
+    """
     from faceflex.photo import load_rgb
 
     try:
         image = load_rgb(record.path)
         points = record.points
-        if points is None:
+        if points is None and record.five is not None:
+            from faceflex.assets import resolve
+
+            points = LandmarkModel(resolve("landmarks68")).from_five(image, record.five)
+        elif points is None:
             from faceflex.faces import find_faces
 
             faces = find_faces(image)
@@ -102,12 +121,19 @@ def _load_one(record: Record) -> tuple[Record, NDArray[np.uint8], NDArray[np.uin
             points = max(faces, key=lambda f: f.width).points
         if fit_error(points) > MAX_FIT_ERROR:
             return "landmarks do not look like a face"
-        aligned = align(image, points, MARGIN)
+        aligned = align(image, points, margin)
     except (FaceflexError, OSError, ValueError) as error:
         log.warning("%s: %s", record.path, error)
         return "unreadable"
-    moved = apply(aligned.matrix, points)
-    return record, aligned.crop, loss_weight(moved, aligned.valid), moved
+    return aligned, apply(aligned.matrix, points)
+
+
+def _load_one(record: Record) -> tuple[Record, NDArray[np.uint8], NDArray[np.uint8], Points] | str:
+    found = align_record(record, MARGIN)
+    if isinstance(found, str):
+        return found
+    aligned, points = found
+    return record, aligned.crop, loss_weight(points, aligned.valid), points
 
 
 def _key(records: Sequence[Record]) -> str:
@@ -183,12 +209,13 @@ def open_cache(
     names: list[str] = table["names"]
     if not names:
         raise FaceflexError(f"{roots[0]}: none of {len(records)} pictures had a usable face")
+    apart = {r.path.name: r.held_out for r in records}
     return AlignedCache(
         np.load(target / "faces.npy", mmap_mode="r")[: len(names)],
         np.load(target / "weight.npy", mmap_mode="r")[: len(names)],
         np.load(target / "points.npy"),
         names,
         table["sources"],
-        np.array([is_held_out(n) for n in names]),
+        np.array([apart[n] for n in names]),
         table["labels"],
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from faceflex.data.records import Record, read_points
 from faceflex.errors import UsageError
@@ -18,13 +21,52 @@ def landmarks_beside(root: Path) -> Path | None:
     return next(iter([*inside, *beside]), None)
 
 
+def read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, str, list[str]]]]:
+    """Read one of CelebA's tables.
+
+    Returns
+    -------
+    The column names (none when the file starts with its rows), and (line number, picture's name,
+    values) of each row.
+    """
+    lines = path.read_text().splitlines()
+    counted = bool(lines) and lines[0].strip().isdigit()
+    rows = (
+        (number, *_first(line))
+        for number, line in enumerate(lines, start=1)
+        if line.strip() and not (counted and number <= 2)
+    )
+    return lines[1].split() if counted and len(lines) > 1 else [], rows
+
+
+def _first(line: str) -> tuple[str, list[str]]:
+    name, *values = line.split()
+    return name, values
+
+
+def _numbers(path: Path, count: int) -> dict[str, list[float]]:
+    """Read a table of ``count`` numbers a row; empty when the file is not there."""
+    if not path.is_file():
+        return {}
+    found = {}
+    for number, name, values in read_table(path)[1]:
+        try:
+            found[name] = [float(v) for v in values]
+        except ValueError:
+            found[name] = []
+        if len(found[name]) != count:
+            raise UsageError(f"{path}: line {number} is not a name and {count} numbers")
+    return found
+
+
 def read_celeba(root: Path) -> Iterator[Record]:
     """Read CelebA as distributed (Liu et al. 2015).
 
     Parameters
     ----------
     root
-        Folder with ``list_attr_celeba.txt`` and ``img_align_celeba/``.
+        Folder with ``list_attr_celeba.txt`` and ``img_align_celeba/``. Used if there:
+        ``list_eval_partition.txt`` and ``list_landmarks_align_celeba.txt``.
 
     Yields
     ------
@@ -33,22 +75,74 @@ def read_celeba(root: Path) -> Iterator[Record]:
     Raises
     ------
     UsageError
-        If the label file does not have CelebA's form.
+        If a file does not have CelebA's form.
     """
     points = read_points(landmarks_beside(root))
+    partitions = _numbers(root / "list_eval_partition.txt", 1)
+    five = _numbers(root / "list_landmarks_align_celeba.txt", 10)
     table = root / "list_attr_celeba.txt"
-    lines = table.read_text().splitlines()
-    names = lines[1].split() if len(lines) > 1 else []
+    names, rows = read_table(table)
     if not names:
         raise UsageError(f"{table}: no attribute names on its second line")
-    for number, line in enumerate(lines[2:], start=3):
-        if not line.strip():
-            continue
-        name, *values = line.split()
+    for number, name, values in rows:
         if len(values) != len(names) or not set(values) <= {"1", "-1"}:
             raise UsageError(f"{table}: line {number} is not a name and {len(names)} labels ±1")
         labels = {a: float(v) for a, v in zip(names, values, strict=True)}
-        yield Record(root / "img_align_celeba" / name, "celeba", points.get(name), labels)
+        yield Record(
+            root / "img_align_celeba" / name,
+            "celeba",
+            points.get(name),
+            labels,
+            np.array(five[name], np.float32).reshape(5, 2) if name in five else None,
+            int(partitions[name][0]) if name in partitions else None,
+        )
+
+
+_VALUES = {"1": 1.0, "true": 1.0, "yes": 1.0, "0": -1.0, "-1": -1.0, "false": -1.0, "no": -1.0}
+
+
+def read_labels(root: Path, table: Path) -> Iterator[Record]:
+    """Read any folder of photos with a CSV of labels.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    table
+        A header ``file,NAME,...``, then one row a photo: its path below the folder, and for each
+        attribute 1, yes or true; 0, -1, no or false; or nothing where it is not known.
+
+    Yields
+    ------
+    Records with the labels that are known, in the order of the table.
+
+    Raises
+    ------
+    UsageError
+        If the table does not have this form, or names a photo that is not there.
+    """
+    points = read_points(landmarks_beside(root)) if root.is_dir() else {}
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{table}: cannot be read as CSV ({error})") from error
+    names = [name.strip() for name in rows[0][1:]] if rows else []
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise UsageError(f"{table}: its first line must be file,NAME,... with distinct names")
+    for number, row in enumerate(rows[1:], start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        cells = [cell.strip().lower() for cell in row[1:]]
+        if len(cells) != len(names) or not all(c in _VALUES or not c for c in cells):
+            raise UsageError(
+                f"{table}: line {number} is not a file and {len(names)} of 1, 0 or nothing"
+            )
+        path = root / row[0].strip()
+        if not path.is_file():
+            raise UsageError(f"{table}: line {number}: {path}: no such file")
+        labels = {n: _VALUES[c] for n, c in zip(names, cells, strict=True) if c}
+        yield Record(path, "folder", points.get(path.name), labels)
 
 
 def read_utkface(root: Path) -> Iterator[Record]:

@@ -27,18 +27,24 @@ class Record:
     points
         (68, 2) float32 landmarks in pixels of the picture, or None when not known yet.
     labels
-        Label name -> number; CelebA's attributes are +1 or -1.
+        Label name -> number; CelebA's attributes are +1 or -1. One that is not there is unknown.
+    five
+        (5, 2) float32 centres of the eyes, tip of the nose and corners of the mouth, or None.
+    partition
+        Where the set's own division puts it (0 is training), or None when it has none.
     """
 
     path: Path
     source: str
     points: NDArray[np.float32] | None = None
     labels: Mapping[str, float] = field(default_factory=dict)
+    five: NDArray[np.float32] | None = None
+    partition: int | None = None
 
     @property
     def held_out(self) -> bool:
-        """Whether this face is kept apart for evaluation; fixed by the file's name."""
-        return is_held_out(self.path.name)
+        """Whether it is kept apart for evaluation: by the set's division, or by its name."""
+        return is_held_out(self.path.name) if self.partition is None else self.partition != 0
 
 
 def is_held_out(name: str) -> bool:

@@ -19,7 +19,6 @@ from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
 from faceflex.models.codec import decode_faces, encode_faces
 from faceflex.models.vae import VAE
-from faceflex.train.vectors import encode_both_ways
 
 
 def compare(
@@ -92,7 +91,9 @@ def linear_probe(cache: AlignedCache, model: VAE, penalty: float = 3e-3) -> dict
     names = sorted(cache.labels[index[0]])
     truth = np.array([[cache.labels[i][n] > 0 for n in names] for i in index])
     apart = cache.held_out[index]
-    plain, mirrored = encode_both_ways(cache, index, model)
+    crops = cache.crops(index)
+    plain = encode_faces(model, crops)
+    mirrored = encode_faces(model, crops[:, :, ::-1])
     latents = np.concatenate([plain[~apart], mirrored[~apart], plain[apart]])
     truth = np.concatenate([truth[~apart], truth[~apart], truth[apart]])
     x, y = torch.from_numpy(latents - plain.mean(axis=0)), torch.from_numpy(truth).float()

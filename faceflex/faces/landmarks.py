@@ -137,6 +137,20 @@ class LandmarkModel:
         points = apply(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))
         return self.again(image, points)
 
+    def from_five(
+        self, image: NDArray[np.uint8], five: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
+        """Find the landmarks of a face of which five points are known.
+
+        ``five`` (5, 2) are the centres of the eyes, the tip of the nose and the corners of the
+        mouth, left to right in the picture, in its pixels.
+        """
+        whole = frame_template()
+        eyes = [whole[36:42].mean(axis=0), whole[42:48].mean(axis=0)]
+        matrix = similarity(five, np.array([*eyes, whole[30], whole[48], whole[54]]))
+        points = apply(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))
+        return self.again(image, points)
+
     def again(self, image: NDArray[np.uint8], points: NDArray[np.floating]) -> NDArray[np.float32]:
         """Find the landmarks of a face that is known to be near (68, 2) ``points``."""
         matrix = similarity(points, frame_template())

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from faceflex.models.identity import KIND, WHAT, model_id
+from faceflex.models.face_flex import FaceFlex
+from faceflex.models.identity import KIND, KINDS, WHAT, model_id
 from faceflex.models.vae import VAE, VAEConfig
 from faceflex.tensors import damage_named, read_arrays, read_config, write_arrays
 
@@ -123,12 +124,16 @@ def load_vae(path: Path, device: str = "cpu") -> tuple[VAE, str]:
     AssetError
         If the file is missing, damaged, or not such a model.
     """
-    weights, metadata = read_arrays(path, KIND, WHAT)
+    weights, metadata = read_arrays(path, KINDS, WHAT)
     with damage_named(path, WHAT):
-        config = read_config(metadata["config"], VAEConfig)
         # Not on the meta device: that would import torch's compiler, for more than a second.
-        model = VAE(config)
+        if metadata["kind"] == KIND:
+            model = VAE(read_config(metadata["config"], VAEConfig))
+        else:
+            model = FaceFlex(**json.loads(metadata["config"]))
         tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
-        model.load_state_dict(tensors, assign=True)
+        missing, unexpected = model.load_state_dict(tensors, strict=False, assign=True)
+        if unexpected or any("running" not in k and "tracked" not in k for k in missing):
+            raise ValueError("its parts do not fit together")
         identity = metadata["id"]
     return model.eval().to(device), identity

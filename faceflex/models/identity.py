@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from faceflex.tensors import damage_named, read_metadata
 
 KIND = "faceflex-vae-1"
+KINDS = (KIND, "faceflex-face-flex-1")
 WHAT = "face model"
 
 
@@ -32,6 +33,6 @@ def read_id(path: Path) -> str:
     AssetError
         If the file is missing, damaged, or not such a model.
     """
-    metadata = read_metadata(path, KIND, WHAT)
+    metadata = read_metadata(path, KINDS, WHAT)
     with damage_named(path, WHAT):
         return metadata["id"]

@@ -172,6 +172,9 @@ class VAE(nn.Module):
         Shape of the network; the bundled model's by default.
     """
 
+    crop = "template"
+    """How faces are cut for it; see :func:`faceflex.faces.align.align`."""
+
     def __init__(self, config: VAEConfig | None = None) -> None:
         super().__init__()
         self.config = config or VAEConfig()

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from faceflex.data.cache import AlignedCache
 from faceflex.errors import UsageError
+from faceflex.estimators import auc_score
 from faceflex.models.judge import Judge, JudgeConfig, save_judge
 from faceflex.train.readers import ReaderTraining, Report, fit_reader
-from faceflex.vectors import auc_score
 
 
 def is_kept_from_judge(name: str) -> bool:

@@ -1,111 +1,104 @@
-"""Attribute vectors from labelled faces: encode them all, then estimate."""
+"""Attribute vectors from labelled faces that were encoded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.data.cache import WIDE, AlignedCache
 from faceflex.errors import UsageError
-from faceflex.models.codec import encode_faces
-from faceflex.models.vae import VAE
-from faceflex.train.template import mirrored
-from faceflex.vectors import (
-    VERSIONS,
-    AttributeVectors,
-    auc_score,
-    describe,
-    estimate,
-    ridge,
-)
+from faceflex.estimators import ESTIMATORS, VERSIONS, auc_score, estimate, ridge
+from faceflex.train.latents import Latents
+from faceflex.vectors import AttributeVectors, describe
 
 _MIN_HELD_OUT = 5  # Held-out faces of either class that an AUC needs.
+FACES_FOR_SHAPE = 3000
+"""From so few faces on, landmarks can be read from latents reliably."""
 
-Progress = Callable[[int, int], None]
 
-
-def encode_both_ways(
-    cache: AlignedCache,
-    index: Sequence[int] | NDArray[np.integer],
-    model: VAE,
-    progress: Progress | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the latents (N, D) of the faces ``index``, and those of their mirror images."""
-    plain, mirrored, step = [], [], 128
-    for start in range(0, len(index), step):
-        crops = cache.crops(index[start : start + step])
-        plain.append(encode_faces(model, crops))
-        mirrored.append(encode_faces(model, np.ascontiguousarray(crops[:, :, ::-1])))
-        if progress:
-            progress(min(start + step, len(index)), len(index))
-    return np.concatenate(plain), np.concatenate(mirrored)
+def as_labels(faces: Latents) -> dict[str, NDArray[np.int8]]:
+    """Return (N,) 1, -1 or 0 (not known) for each label that some face has."""
+    names = sorted({name for r in faces.records for name in r.labels})
+    return {
+        name: np.array([np.sign(r.labels.get(name, 0.0)) for r in faces.records], np.int8)
+        for name in names
+    }
 
 
 def build_vectors(
-    cache: AlignedCache,
-    model: VAE,
+    faces: Latents,
     model_id: str,
     *,
     attributes: Sequence[str] | None = None,
+    estimator: str = ESTIMATORS[0],
     versions: int = VERSIONS,
     seed: int = 0,
-    progress: Progress | None = None,
+    base: AttributeVectors | None = None,
 ) -> AttributeVectors:
-    """Estimate vectors from the training faces of a cache, and measure them on the held-out ones.
+    """Estimate vectors from the training faces of a set, and measure them on the held-out ones.
 
     Parameters
     ----------
-    cache
-        Aligned faces with CelebA's labels.
-    model, model_id
-        The face model, in evaluation mode, and its id.
+    faces
+        Encoded faces with labels. When fewer than ten of a class are held out, all are used.
+    model_id
+        The face model's id.
     attributes
         Which attributes; all by default.
-    versions, seed
-        As for :func:`faceflex.vectors.estimate`.
-    progress
-        Called with (faces encoded, faces in all).
+    estimator, versions, seed
+        As for :func:`faceflex.estimators.estimate`.
+    base
+        Vectors of the same model whose reading of landmarks is used when there are too few faces
+        for one of their own, and whose readers are kept for attributes that have no labels here.
 
     Raises
     ------
     UsageError
         If the faces have no such labels, or too few of a class.
     """
-    known = next((set(labels) for labels in cache.labels if labels), set())
-    wanted = list(attributes) if attributes else sorted(known)
-    unknown = [name for name in wanted if name not in known]
+    labels = as_labels(faces)
+    wanted = list(attributes) if attributes else list(labels)
+    unknown = [name for name in wanted if name not in labels]
     if unknown or not wanted:
-        names = ", ".join(sorted(known)) or "none"
+        names = ", ".join(labels) or "none"
         raise UsageError(
             f"no labels for {', '.join(unknown) or 'any attribute'}; there are: {names}"
         )
-    index = np.array([i for i, labels in enumerate(cache.labels) if set(labels) == known])
-    apart = cache.held_out[index]
-    plain, mirrored_faces = encode_both_ways(cache, index, model, progress)
-    shape = _shape(plain[~apart], mirrored_faces[~apart], cache.points[index][~apart])
+    apart = faces.held_out
+    if len(apart) < FACES_FOR_SHAPE:
+        apart = np.zeros_like(apart)
+    shape = base.shape if base is not None else None
+    if len(apart) >= FACES_FOR_SHAPE or shape is None:
+        shape = _shape(faces, ~apart)
     # The mean of a face and its mirror image: no label knows left from right, and directions of
     # symmetric attributes come out symmetric.
-    z = (plain + mirrored_faces) / 2
-    labels = {name: np.array([cache.labels[i][name] > 0 for i in index]) for name in sorted(known)}
-    train = {name: has[~apart] for name, has in labels.items()}
+    z = ((faces.plain + faces.mirror) / 2).astype(np.float32)
+    train = {name: values[~apart] for name, values in labels.items()}
+    readers = dict(base.readers) if base is not None else {}
     found, info = {}, {}
     for name in wanted:
-        vectors, gap = estimate(z[~apart], train, name, versions=versions, seed=seed)
+        known = train[name] != 0
+        vectors, gap = estimate(
+            z[~apart], train, name, estimator=estimator, versions=versions, seed=seed
+        )
         found[name] = vectors
-        truth, auc = labels[name][apart], None
-        if min(int(truth.sum()), int((~truth).sum())) >= _MIN_HELD_OUT:
-            reader = ridge(z[~apart], train[name][:, None].astype(np.float64))
-            auc = auc_score((z[apart] @ reader)[:, 0], truth)
-        info[name] = describe(vectors, gap, train[name], auc)
-    return AttributeVectors(found, info, model_id, shape)
+        reader = ridge(z[~apart][known], train[name][known, None].astype(np.float64))
+        readers[name] = reader[:, 0].astype(np.float32)
+        auc = _auc(z[apart] @ reader[:, 0], labels[name][apart])
+        info[name] = describe(vectors, gap, train[name], auc, estimator)
+    return AttributeVectors(found, info, model_id, shape, readers)
 
 
-def _shape(
-    plain: NDArray[np.float32], mirror: NDArray[np.float32], points: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _auc(scores: NDArray[np.floating], truth: NDArray[np.int8]) -> float | None:
+    known = truth != 0
+    if min(int((truth > 0).sum()), int((truth < 0).sum())) < _MIN_HELD_OUT:
+        return None
+    return auc_score(scores[known], truth[known] > 0)
+
+
+def _shape(faces: Latents, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return (D, 136): how landmarks move with the latent, read linearly, left and right alike."""
-    there = np.stack([mirrored(p, WIDE) for p in points])
-    both = np.concatenate([points, there]).reshape(2 * len(points), -1)
-    return ridge(np.concatenate([plain, mirror]), both).astype(np.float32)
+    both = np.concatenate([faces.points[chosen], faces.mirror_points[chosen]])
+    latents = np.concatenate([faces.plain[chosen], faces.mirror[chosen]])
+    return ridge(latents, both.reshape(len(both), -1)).astype(np.float32)

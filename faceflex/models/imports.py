@@ -1,0 +1,118 @@
+"""Face Flex's published files, turned into ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from faceflex.errors import AssetError
+from faceflex.models.face_flex import KIND, FaceFlex
+from faceflex.models.identity import model_id
+from faceflex.models.pickles import read_pickled_arrays
+from faceflex.tensors import write_arrays
+from faceflex.vectors import AttributeInfo, AttributeVectors
+
+_GROUP = 200
+
+
+def import_weights(source: Path, target: Path) -> str:
+    """Turn Face Flex's weights into a model file.
+
+    Parameters
+    ----------
+    source
+        Its ``weights.pth``: a state dict, read by PyTorch's restricted unpickler.
+    target
+        File to write; appears whole or not at all.
+
+    Returns
+    -------
+    The model's id.
+
+    Raises
+    ------
+    AssetError
+        If the file is missing, or is not such a state dict.
+    """
+    if not source.is_file():
+        raise AssetError(f"{source}: no such file")
+    try:
+        state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
+        width, latent = len(state["e1.weight"]), len(state["fc1.weight"])
+        network = FaceFlex(width, latent)
+        missing, unexpected = network.load_state_dict(state, strict=False)
+        if unexpected or any(not k.endswith("batches_tracked") for k in missing):
+            raise ValueError(f"{len(missing)} parts missing, {len(unexpected)} unknown")
+    except Exception as error:  # Foreign files raise whatever their damage leads to.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise AssetError(f"{source}: not Face Flex's weights ({reason[:160]})") from error
+    weights = {
+        k: v.half().numpy()
+        for k, v in network.state_dict().items()
+        if "running" not in k and "tracked" not in k
+    }
+    if not all(np.isfinite(v).all() for v in weights.values()):
+        raise AssetError(f"{source}: has numbers that are not finite")
+    identity = model_id(weights)
+    shape = json.dumps({"width": width, "latent": latent})
+    write_arrays(target, weights, {"kind": KIND, "id": identity, "config": shape})
+    return identity
+
+
+def read_versions(path: Path) -> NDArray[np.float32]:
+    """Read one attribute's vectors (V, D): Face Flex's group means, positive less negative.
+
+    Raises
+    ------
+    AssetError
+        If the file is not a pickle of ``pos`` and ``neg``, lists of as many arrays.
+    """
+    found = read_pickled_arrays(path)
+    try:
+        sides = [np.array(found[side], np.float32) for side in ("pos", "neg")]
+        count = min(len(s) for s in sides)
+        versions: NDArray[np.float32] = sides[0][:count] - sides[1][:count]
+        if versions.ndim != 2 or not count or not np.isfinite(versions).all():
+            raise ValueError(f"of shape {versions.shape}")
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise AssetError(f"{path}: not Face Flex's pos and neg means ({error})") from error
+    return versions
+
+
+def import_vectors(sources: Sequence[Path], model: str, latent: int) -> AttributeVectors:
+    """Turn Face Flex's pickled vectors into ours; a file's name says the attribute.
+
+    They are kept as they are: strength 1 is the difference of two groups' means.
+
+    Parameters
+    ----------
+    sources
+        ``Smiling.pkl`` and the like.
+    model, latent
+        Id of the imported model, and its width.
+    """
+    versions, info = {}, {}
+    for path in sources:
+        found = read_versions(path)
+        if found.shape[1] != latent:
+            raise AssetError(f"{path}: has {found.shape[1]} numbers a vector; the model {latent}")
+        mean = found.mean(axis=0)
+        units = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        n = len(units)
+        agreement = float(((units.sum(axis=0) ** 2).sum() - n) / max(1, n * (n - 1)))
+        versions[path.stem] = found
+        info[path.stem] = AttributeInfo(
+            _GROUP * n,
+            _GROUP * n,
+            round(float(np.linalg.norm(mean)), 4),
+            None,
+            round(agreement, 4),
+            "face-flex",
+        )
+    return AttributeVectors(versions, info, model)

@@ -1,0 +1,315 @@
+"""The latents of a labelled face set: read, detect, align and encode, once.
+
+Pictures are worked on in chunks, on all cores or on a cluster's machines, and each chunk's result
+is a file of its own that appears whole or not at all. So the work can be stopped at any moment and
+goes on where it stood; other labels, estimators and attributes use what is there. A chunk's name
+is made of the model's id and of its pictures' names, sizes and times, so nothing stale is used.
+Every chunk is encoded alike wherever it is worked on, so results are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.data.cache import align_record
+from faceflex.data.records import Record
+from faceflex.errors import FaceflexError, UsageError
+from faceflex.faces.align import SIZE
+from faceflex.files import replacing
+from faceflex.train.template import mirrored
+
+if TYPE_CHECKING:
+    from faceflex.models.vae import VAE
+
+CHUNK = 256
+"""Pictures in a chunk."""
+
+_FORM = 1  # Raise when anything stored changes, so that old chunks are made anew.
+
+Arrays = dict[str, NDArray[Any]]
+Progress = Callable[[int, int], None]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Encoded faces.
+
+    Attributes
+    ----------
+    records
+        The pictures that had a usable face.
+    plain, mirror
+        (N, D) float32 posterior means of the faces, and of their mirror images.
+    points, mirror_points
+        (N, 68, 2) float32 landmarks in pixels of the crop, and of the mirror image.
+    left_out
+        Names of the other pictures, and why.
+    """
+
+    records: list[Record]
+    plain: NDArray[np.float32]
+    mirror: NDArray[np.float32]
+    points: NDArray[np.float32]
+    left_out: dict[str, str]
+
+    @property
+    def mirror_points(self) -> NDArray[np.float32]:
+        """Landmarks of the mirror images."""
+        return np.stack([mirrored(p, SIZE) for p in self.points])
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """(N,) which faces are kept apart."""
+        return np.array([r.held_out for r in self.records])
+
+
+@lru_cache(maxsize=1)
+def _model(path: Path) -> VAE:
+    from faceflex.models.checkpoint import load_vae
+
+    return load_vae(path)[0]
+
+
+def align_chunk(records: Sequence[Record]) -> Arrays:
+    """Align a chunk's faces.
+
+    Returns
+    -------
+    ``kept`` (n,) places in the chunk, ``crops`` (n, 128, 128, 3) uint8, ``points`` (n, 68, 2), and
+    ``reasons`` (len(records),): why a picture was left out, or nothing.
+    """
+    kept, crops, points, reasons = [], [], [], []
+    for place, record in enumerate(records):
+        found = align_record(record)
+        reasons.append(found if isinstance(found, str) else "")
+        if not isinstance(found, str):
+            kept.append(place)
+            crops.append(found[0].crop)
+            points.append(found[1])
+    return {
+        "kept": np.array(kept, np.int64),
+        "crops": np.array(crops, np.uint8).reshape(-1, SIZE, SIZE, 3),
+        "points": np.array(points, np.float32).reshape(-1, 68, 2),
+        "reasons": np.array(reasons, "U40"),
+    }
+
+
+def encode_chunk(chunk: Arrays, model: VAE) -> Arrays:
+    """Replace a chunk's ``crops`` by the latents of the faces and of their mirror images."""
+    from faceflex.models.codec import encode_faces
+
+    crops = chunk["crops"]
+    rest = {k: v for k, v in chunk.items() if k != "crops"}
+    plain = encode_faces(model, crops)
+    return rest | {"plain": plain, "mirror": encode_faces(model, crops[:, :, ::-1])}
+
+
+def work(records: Sequence[Record], model: str) -> Arrays:
+    """Align and encode a chunk on one core: what every process and machine does.
+
+    Parameters
+    ----------
+    records
+        The chunk; its pictures must be readable here.
+    model
+        Registered name or file of the face model.
+    """
+    import cv2
+    import torch
+
+    from faceflex.assets import resolve
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        return encode_chunk(align_chunk(records), _model(resolve(model)))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _digest(records: Sequence[Record]) -> str:
+    digest = hashlib.sha256(f"{_FORM} {CHUNK}".encode())
+    for r in records:
+        try:
+            stat = r.path.stat()
+            digest.update(f"{r.path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        except OSError:
+            digest.update(f"{r.path.name} missing\n".encode())
+        for known in (r.points, r.five):
+            digest.update(b"-" if known is None else known.tobytes())
+    return digest.hexdigest()[:24]
+
+
+Task = tuple[int, list[Record]]
+Done = tuple[int, Arrays]
+
+
+def _on_cores(tasks: Sequence[Task], model: str, jobs: int) -> Iterator[Done]:
+    """Work on chunks with ``jobs`` processes."""
+    if jobs == 1:
+        for number, records in tasks:
+            yield number, work(records, model)
+        return
+    import multiprocessing
+    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+    from concurrent.futures.process import BrokenProcessPool
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(tasks) or 1), context) as pool:
+        waiting, running = list(reversed(tasks)), dict[Future[Arrays], int]()
+        while waiting or running:
+            while waiting and len(running) < 2 * jobs:
+                number, records = waiting.pop()
+                running[pool.submit(work, records, model)] = number
+            for one in wait(running, return_when=FIRST_COMPLETED).done:
+                try:
+                    result = one.result()
+                except BrokenProcessPool:
+                    raise FaceflexError(
+                        "a process died, perhaps for lack of memory; the same command goes on"
+                        " where it stood, with fewer --jobs"
+                    ) from None
+                yield running.pop(one), result
+
+
+def _on_cluster(tasks: Sequence[Task], model: str, address: str) -> Iterator[Done]:
+    """Work on chunks on a Dask cluster, whose machines must see the same files."""
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        raise UsageError(
+            "--cluster needs Dask; install it with: pip install 'faceflex[cluster]'"
+        ) from None
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(Client(address, timeout="20s"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--cluster {address}: no such cluster ({error})") from error
+        waiting, number_of = list(reversed(tasks)), {}
+
+        def submit() -> Any:
+            number, records = waiting.pop()
+            future = client.submit(work, records, model, pure=False)
+            number_of[future.key] = number
+            return future
+
+        started = min(len(waiting), 4 * max(1, len(client.nthreads())))
+        running = as_completed([submit() for _ in range(started)], with_results=True)
+        for future, result in running:
+            yield number_of.pop(future.key), result
+            if waiting:
+                running.add(submit())
+
+
+def _on_accelerator(tasks: Sequence[Task], model: str, device: str, jobs: int) -> Iterator[Done]:
+    """Align on all cores, encode on an accelerator."""
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from faceflex.assets import resolve
+    from faceflex.models.checkpoint import load_vae
+
+    network = load_vae(resolve(model), device)[0]
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting, running = list(reversed(tasks)), list[tuple[int, Future[Arrays]]]()
+        while waiting or running:
+            while waiting and len(running) < 2 * jobs:
+                number, records = waiting.pop()
+                running.append((number, pool.submit(align_chunk, records)))
+            number, coming = running.pop(0)
+            yield number, encode_chunk(coming.result(), network)
+
+
+def encode_records(
+    records: Sequence[Record],
+    model: str,
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Latents:
+    """Encode a face set, using and filling the cache in ``folder``.
+
+    Parameters
+    ----------
+    records
+        The pictures. One that cannot be read is counted and left out.
+    model
+        Registered name or file of the face model.
+    folder
+        Where chunks are kept.
+    jobs
+        Processes; all cores by default.
+    cluster
+        Address of a Dask scheduler to work on instead.
+    device
+        ``cpu``, or an accelerator for the encoding.
+    progress
+        Called with (pictures done, pictures in all).
+
+    Raises
+    ------
+    UsageError
+        If the cluster cannot be reached, or Dask is not installed.
+    FaceflexError
+        If no picture had a usable face.
+    """
+    from faceflex.assets import resolve
+    from faceflex.models.identity import read_id
+
+    target = folder / f"latents-{read_id(resolve(model))}"
+    target.mkdir(parents=True, exist_ok=True)
+    chunks = [list(records[i : i + CHUNK]) for i in range(0, len(records), CHUNK)]
+    paths = [target / f"{_digest(chunk)}.npz" for chunk in chunks]
+    tasks = [(i, chunk) for i, chunk in enumerate(chunks) if not paths[i].is_file()]
+    count = len(records) - sum(len(chunk) for _, chunk in tasks)
+    jobs = max(1, min(jobs or os.cpu_count() or 1, len(tasks)))
+    if not tasks:
+        results: Iterator[Done] = iter(())
+    elif cluster is not None:
+        results = _on_cluster(tasks, model, cluster)
+    elif device != "cpu":
+        results = _on_accelerator(tasks, model, device, jobs)
+    else:
+        results = _on_cores(tasks, model, jobs)
+    for number, arrays in results:
+        with replacing(paths[number]) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        count += len(chunks[number])
+        if progress:
+            progress(count, len(records))
+    return _gather(chunks, paths)
+
+
+def _gather(chunks: Sequence[list[Record]], paths: Sequence[Path]) -> Latents:
+    kept: list[Record] = []
+    left_out: dict[str, str] = {}
+    columns: dict[str, list[NDArray[np.float32]]] = {"plain": [], "mirror": [], "points": []}
+    for chunk, path in zip(chunks, paths, strict=True):
+        with np.load(path, allow_pickle=False) as arrays:
+            kept.extend(chunk[i] for i in arrays["kept"])
+            reasons = zip(chunk, arrays["reasons"].tolist(), strict=True)
+            left_out.update({r.path.name: reason for r, reason in reasons if reason})
+            for name, rows in columns.items():
+                rows.append(arrays[name])
+    if not kept:
+        raise FaceflexError(f"{chunks[0][0].path.parent}: none of the pictures had a usable face")
+    for reason, number in Counter(left_out.values()).items():
+        log.info("%d pictures left out: %s", number, reason)
+    plain, mirror, points = (np.concatenate(columns[n]) for n in ("plain", "mirror", "points"))
+    return Latents(kept, plain, mirror, points, left_out)
