@@ -73,11 +73,15 @@ class EditJob:
 
 @dataclass(frozen=True)
 class Target:
-    """Where one photo's results go: a folder, or one file (None: standard output)."""
+    """Where one photo's results go: a folder, or one file (None: standard output).
+
+    ``label`` is the photo's name without its suffix, made different from the others' of a run.
+    """
 
     folder: Path
     file: Path | None = None
     stdout: bool = False
+    label: str = ""
 
 
 def _suffix(name: str, photo: Photo) -> str:
@@ -202,7 +206,9 @@ def edit_one(
     # A sheet shows all outputs, also those that were there already.
     shown = planned if "sheet" in extras else outputs
     if shown:
-        yield from _make(job, editor, photo, faces, outputs, shown, extras.get("sheet"))
+        yield from _make(
+            job, editor, photo, faces, outputs, shown, extras.get("sheet"), target.label
+        )
 
 
 def _extras(job: EditJob, target: Target, argument: str, photo: Photo) -> dict[str, Path]:
@@ -232,6 +238,7 @@ def _make(
     outputs: Sequence[Output],
     shown: Sequence[Output],
     sheet_path: Path | None,
+    label: str,
 ) -> Iterator[dict[str, Any]]:
     """Render and write."""
     started = time.perf_counter()
@@ -248,7 +255,8 @@ def _make(
     carries = [carry(o.settings) for o in shown]
     if job.explain is not None:
         strongest = max(range(len(shown)), key=lambda i: float(np.abs(shifts[i]).sum()))
-        _explain(job, editor, photo, prepared, shifts[strongest], carries[strongest])
+        folder = job.explain / (label or Path(photo.name).stem)
+        _explain(job, editor, photo, prepared, shifts[strongest], carries[strongest], folder)
     pictures = editor.render(photo.rgb, prepared, shifts, carries)
     for output, picture in zip(shown, pictures, strict=True):
         if sheet is not None and output.attribute is not None and output.strength is not None:
@@ -315,15 +323,14 @@ def _explain(
     prepared: Sequence[PreparedFace],
     shift: NDArray[np.float32],
     how: Carry,
+    place: Path,
 ) -> None:
-    """Write the stages of an edit, a folder for each face."""
+    """Write the stages of an edit below ``place``, a folder for each face."""
     from faceflex.explain import explain, sheet
 
-    assert job.explain is not None
-    stem = "stdin" if photo.name == "standard input" else Path(photo.name).stem
     for face in prepared:
         stages = explain(editor, photo.rgb, face, shift, how)
-        folder = job.explain / stem / f"face-{face.face.index}"
+        folder = place / f"face-{face.face.index}"
         files = {
             f"{number:02d}-{caption.replace(', ', '-').replace(' ', '-')}.png": picture
             for number, (caption, picture) in enumerate(stages.items(), start=1)

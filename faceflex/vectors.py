@@ -22,7 +22,10 @@ _WHAT = "vector file"
 # Names among the file's arrays that are no attribute's.
 _SHAPE, _READERS = "landmarks of the latent", "readers of the latent"
 _LEAST_LEFT = 0.2  # Share of a vector that must be left when others are taken out of it.
-_TIERS = ((0.93, "good"), (0.85, "fair"), (0.0, "weak"))
+# Name, least success, and least AUC of the judge.
+_TIERS = (("good", 0.75, 0.9), ("fair", 0.5, 0.8), ("weak", 0.25, 0.7))
+HIDDEN = ("Attractive",)
+"""Attributes that are listed only when asked for: a judgement of people, not a property."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class AttributeInfo:
         Mean cosine between versions: 1 when all are the same direction.
     estimator
         How the versions were made.
+    success
+        On what share of held-out faces without it the judge sees it after an edit of strength 2
+        (``python -m faceflex.evaluate.vectors``); None when that was not measured.
+    judged
+        AUC of the judge itself on faces that it never saw: how consistent the labels are.
     """
 
     positive: int
@@ -51,13 +59,22 @@ class AttributeInfo:
     auc: float | None
     agreement: float
     estimator: str
+    success: float | None = None
+    judged: float | None = None
 
     @property
     def reliability(self) -> str:
-        """``good``, ``fair`` or ``weak``, from ``auc``; ``unknown`` without it."""
-        if self.auc is None:
+        """``good``, ``fair``, ``weak`` or ``does not work``: how far edits can be relied on.
+
+        From how often the judge sees the attribute after an edit, where that was measured, but
+        never better than its labels are consistent; otherwise ``unknown``.
+        """
+        if self.success is None:
             return "unknown"
-        return next(name for least, name in _TIERS if self.auc >= least)
+        for name, success, judged in _TIERS:
+            if self.success >= success and (self.judged or 0.0) >= judged:
+                return name
+        return "does not work"
 
 
 def describe(

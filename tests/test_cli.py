@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -116,6 +117,18 @@ def test_the_stages_of_an_edit_are_explained(run, png, tmp_path):
     assert {s.shape for s in stages} == {(384, 384, 3)}
     failed_well(run("edit", png, *words[:3], "b.png", *words[4:]), 1, "01-aligned.png", "exists")
     assert not (tmp_path / "b.png").exists()
+
+
+def test_photos_of_one_name_are_explained_apart(run, png, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(png, other / "friend.png")
+    words = ("--attr", "Smiling", "--range", "1", "2", "1", "--explain", "why")
+    done = run("edit", png, other / "friend.png", *words)
+    assert done.returncode == 0, done.stderr
+    found = files_below(tmp_path / "why")
+    assert {f.split("/")[0] for f in found} == {"friend", "friend-2"}
+    assert (tmp_path / "friend-Smiling-2" / "sample-1" / "1-Smiling.png").is_file()
 
 
 def test_edits_are_evaluated(run, tmp_path):

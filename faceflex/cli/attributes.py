@@ -13,29 +13,36 @@ def attributes(
     vectors: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="Vector file; the bundled one by default.")
     ] = "vectors",
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also those that judge people, like Attractive.")
+    ] = False,
     json_: JsonOption = False,
     offline: OfflineOption = False,
 ) -> None:
-    """List the attributes that can be edited, and how reliable each is.
+    """List the attributes that can be edited, and how far each can be relied on.
 
     Names are those of CelebA's labels: what a group of annotators saw, not what a person is.
-    Reliability is how well a linear reader of the model's latents tells held-out faces with the
-    attribute from those without (AUC): good from 0.93, fair from 0.85, weak below.
+    "Seen" is the share of faces on which an independent judge sees the attribute after an edit of
+    strength 2; reliability follows from it and from how consistent the labels are.
     """
     go_offline(offline)
     from faceflex.assets import resolve
-    from faceflex.vectors import AttributeVectors
+    from faceflex.vectors import HIDDEN, AttributeVectors
 
     known = AttributeVectors.load(resolve(vectors))
+    names = [n for n in known.names if all_ or n not in HIDDEN]
     if json_:
-        for name in known.names:
+        for name in names:
             info = known.info[name]
             print_json(
                 {
                     "attribute": name,
                     "reliability": info.reliability,
+                    "seen": info.success,
+                    "judge_auc": info.judged,
                     "auc": info.auc,
                     "agreement": info.agreement,
+                    "estimator": info.estimator,
                     "versions": len(known.versions[name]),
                     "faces_with": info.positive,
                     "faces_without": info.negative,
@@ -45,9 +52,12 @@ def attributes(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("attribute", "reliability", "AUC", "versions agree", "faces with it", box=None)
-    for name in sorted(known.names, key=lambda n: -(known.info[n].auc or 0)):
+    def share(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    table = Table("attribute", "reliability", "seen", "AUC", "faces with it", box=None)
+    for name in sorted(names, key=lambda n: -(known.info[n].success or 0)):
         info = known.info[name]
-        auc = "-" if info.auc is None else f"{info.auc:.2f}"
-        table.add_row(name, info.reliability, auc, f"{info.agreement:.2f}", f"{info.positive:,}")
+        seen, auc = share(info.success, ".0%"), share(info.auc, ".2f")
+        table.add_row(name, info.reliability, seen, auc, f"{info.positive:,}")
     Console(soft_wrap=True, highlight=False).print(table)

@@ -210,20 +210,31 @@ def _targets(
         return [Target(file.parent, file)]
     if names == ["-"] and count == 1 and out is None:
         return [Target(Path(), stdout=True)]
+    labels = _distinct(_stems(names))
     if not request.attributes:
-        return [Target(out or Path())] * len(names)
-    label = "-".join(request.attributes)
-    targets, taken = [], set()
-    for name in names:
-        stem = "stdin" if name == "-" else Path(name).stem
-        base = stem if out is not None else f"{stem}-{label}"
-        unique, number = base, 2
-        while unique in taken:
-            unique, number = f"{base}-{number}", number + 1
-        taken.add(unique)
-        folder = Path(unique) if out is None else out / unique if len(names) > 1 else out
-        targets.append(Target(folder))
-    return targets
+        return [Target(out or Path(), label=label) for label in labels]
+    swept = "-".join(request.attributes)
+    if out is None:
+        folders = [Path(f) for f in _distinct([f"{x}-{swept}" for x in _stems(names)])]
+    else:
+        folders = [out / label if len(names) > 1 else out for label in labels]
+    return [Target(f, label=label) for f, label in zip(folders, labels, strict=True)]
+
+
+def _stems(names: list[str]) -> list[str]:
+    """Return photos' names without folders and suffixes."""
+    return ["stdin" if name == "-" else Path(name).stem for name in names]
+
+
+def _distinct(stems: list[str]) -> list[str]:
+    """Return names of which no two are equal: ``-2``, ``-3`` and so on are added."""
+    found: dict[str, None] = {}
+    for stem in stems:
+        unique, number = stem, 2
+        while unique in found:
+            unique, number = f"{stem}-{number}", number + 1
+        found[unique] = None
+    return list(found)
 
 
 def _run(job: EditJob, editor: Editor, names: list[str], targets: list[Target], json_: bool) -> int:

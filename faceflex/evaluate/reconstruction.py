@@ -6,6 +6,7 @@ Run as ``python -m faceflex.evaluate.reconstruction DATA...``; prints one JSON o
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,17 @@ from faceflex.data.cache import MARGIN, AlignedCache, open_cache
 from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
 from faceflex.models.codec import decode_faces, encode_faces
+from faceflex.models.features import Features, load_features, map_distance
 from faceflex.models.vae import VAE
+
+_AGES = (
+    (12, "age 0-12"),
+    (19, "age 13-19"),
+    (39, "age 20-39"),
+    (59, "age 40-59"),
+    (200, "age 60+"),
+)
+_ETHNICITIES = ("White", "Black", "Asian", "Indian", "other")
 
 
 def compare(
@@ -57,22 +68,77 @@ def compare(
     }
 
 
-def reconstruction(cache: AlignedCache, model: VAE) -> dict[str, dict[str, float]]:
-    """Measure the held-out faces of each source; means, and the median for sharpness."""
+def groups(source: str, labels: Mapping[str, float]) -> list[str]:
+    """Return the groups that a face counts in: its set; in UTKFace also age, sex and ethnicity."""
+    if "age" not in labels:
+        return [source]
+    age = next(name for oldest, name in _AGES if labels["age"] <= oldest)
+    sex = ("male", "female")[int(labels["gender"])]
+    return [source, age, sex, _ETHNICITIES[int(labels["race"])]]
+
+
+def reconstruction(
+    cache: AlignedCache, model: VAE, features: Features | None = None
+) -> dict[str, dict[str, float]]:
+    """Measure the held-out faces of each group; means, and the median for sharpness.
+
+    Parameters
+    ----------
+    cache, model
+        Faces, and the model.
+    features
+        Adds ``perceptual``, the distance of its maps, weighted as in training.
+    """
+    index = np.flatnonzero(cache.held_out)
+    faces = cache.crops(index)
+    decoded = decode_faces(model, encode_faces(model, faces))
+    points = cache.points[index] - MARGIN
+    rows = [compare(*row) for row in zip(faces, decoded, points, strict=True)]
+    if features is not None:
+        middle = slice(MARGIN, MARGIN + SIZE)
+        weight = cache.weight[index][:, middle, middle]
+        for row, value in zip(rows, perceptual(features, faces, decoded, weight), strict=True):
+            row["perceptual"] = float(value)
+    member: dict[str, list[int]] = {}
+    for place, i in enumerate(index):
+        for group in groups(cache.sources[i], cache.labels[i]):
+            member.setdefault(group, []).append(place)
     found = {}
-    for source in sorted(set(cache.sources)):
-        index = [i for i, s in enumerate(cache.sources) if s == source and cache.held_out[i]]
-        if not index:
-            continue
-        faces = cache.crops(index)
-        decoded = decode_faces(model, encode_faces(model, faces))
-        points = cache.points[index] - MARGIN
-        rows = [compare(*row) for row in zip(faces, decoded, points, strict=True)]
-        table = {k: np.array([r[k] for r in rows]) for k in rows[0]}
+    for group, places in member.items():
+        table = {k: np.array([rows[i][k] for i in places]) for k in rows[0]}
         result = {k: round(float(v.mean()), 4) for k, v in table.items() if k != "sharpness"}
         result["sharpness_median"] = round(float(np.median(table["sharpness"])), 4)
-        found[source] = {"faces": len(index), **result}
+        found[group] = {"faces": len(places), **result}
     return found
+
+
+@torch.inference_mode()
+def perceptual(
+    features: Features,
+    faces: NDArray[np.uint8],
+    decoded: NDArray[np.uint8],
+    weight: NDArray[np.uint8],
+) -> NDArray[np.float64]:
+    """Return (N,) distances of a feature network's maps of (N, 128, 128, 3) faces and decodes."""
+    rows = []
+    for start in range(0, len(faces), 32):
+        part = slice(start, start + 32)
+        maps = []
+        for pictures in (decoded[part], faces[part]):
+            x = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+            maps.append(features.maps(x))
+        w = torch.from_numpy(np.ascontiguousarray(weight[part]))[:, None].float() / 100
+        rows.append(map_distance(maps[0], maps[1], w).numpy())
+    return np.concatenate(rows).astype(np.float64)
+
+
+def active_numbers(cache: AlignedCache, model: VAE) -> int:
+    """Count the numbers of the latent whose mean varies by more than 0.01 over held-out faces.
+
+    Source: Burda et al., "Importance weighted autoencoders", 2016.
+    """
+    latents = encode_faces(model, cache.crops(np.flatnonzero(cache.held_out)))
+    return int((latents.var(axis=0) > 0.01).sum())
 
 
 def linear_probe(cache: AlignedCache, model: VAE, penalty: float = 3e-3) -> dict[str, Any]:
@@ -159,14 +225,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m faceflex.evaluate.reconstruction")
     parser.add_argument("data", nargs="+", type=Path, help="folders of face sets")
     parser.add_argument("--model", default="vae", help="registered name or file")
-    parser.add_argument("--vectors", default="vectors", help="its vectors")
+    parser.add_argument("--vectors", default="vectors", help="its vectors, or none")
+    parser.add_argument("--features", type=Path, help="feature network, for a perceptual distance")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="aligned faces")
     options = parser.parse_args()
     cache = open_cache(options.data, options.cache)
     model, identity = load_vae(resolve(options.model))
-    vectors = AttributeVectors.load(resolve(options.vectors), identity)
-    result: dict[str, Any] = {"model": identity, **reconstruction(cache, model)}
-    if vectors.shape is not None:
+    features = None if options.features is None else load_features(options.features)
+    result: dict[str, Any] = {"model": identity, **reconstruction(cache, model, features)}
+    result["active"] = active_numbers(cache, model)
+    vectors = None
+    if options.vectors != "none":
+        vectors = AttributeVectors.load(resolve(options.vectors), identity)
+    if vectors is not None and vectors.shape is not None:
         result["landmarks"] = shape_reading(cache, model, vectors.shape)
     result["probe"] = linear_probe(cache, model)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")

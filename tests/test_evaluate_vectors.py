@@ -1,0 +1,74 @@
+"""Measuring attributes and reconstructions: thresholds, leakage, groups of people."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from faceflex.assets import resolve
+from faceflex.data.readers import read_celeba
+from faceflex.editor import Editor
+from faceflex.evaluate.reconstruction import active_numbers, groups, perceptual, reconstruction
+from faceflex.evaluate.vectors import Subjects, at_gain, logits, measure, thresholds
+from faceflex.models.features import Features, FeaturesConfig
+from faceflex.models.judge import load_judge
+from faceflex.models.vae import VAE, VAEConfig
+
+SMALL = VAEConfig(latent=12, encoder=(16, 16, 16), bottleneck=4, decoder=(16, 16, 16, 16))
+
+
+def test_figures_are_compared_at_an_equal_gain():
+    rows = [
+        {"strength": 1.0, "gain": 2.0, "leak_mean": 0.4},
+        {"strength": 2.0, "gain": 4.0, "leak_mean": 1.0},
+    ]
+    assert at_gain(rows, 3.0) == {"strength": 1.5, "gain": 3.0, "leak_mean": pytest.approx(0.7)}
+    assert at_gain(rows, 1.0)["leak_mean"] == pytest.approx(0.2)
+    assert at_gain(rows, 5.0) is None
+
+
+def test_log_odds():
+    assert logits(np.array([0.5, 0.8])) == pytest.approx([0.0, np.log(4)])
+    assert np.isfinite(logits(np.array([0.0, 1.0]))).all()
+
+
+def test_edits_of_held_out_photos_are_measured(celeba):
+    judge, records = load_judge(resolve("judge")), list(read_celeba(celeba))
+    # The same person 60 times: the judge cannot tell these labels, and says so.
+    cuts = thresholds(judge, records)
+    assert set(cuts) == {"Male", "Smiling"}
+    assert 0.1 < cuts["Smiling"][1] < 0.9
+    editor = Editor()
+    subjects = Subjects(editor, records[:3])
+    rows = measure(subjects, editor, judge, "Smiling", [0.5, 2.0], [0, 2], 0.0)
+    assert [r["strength"] for r in rows] == [0.5, 2.0]
+    assert 0 < rows[0]["gain"] < rows[1]["gain"]
+    assert 0 < rows[0]["identity"] < rows[1]["identity"] < 0.6
+    assert rows[1]["leak_worst"] >= rows[1]["leak_mean"] > 0
+    assert rows[1]["passed"] == 1.0
+
+
+def test_people_are_grouped_by_what_their_set_tells():
+    assert groups("celeba", {"Male": 1.0}) == ["celeba"]
+    told = groups("utkface", {"age": 12.0, "gender": 1.0, "race": 2.0})
+    assert told == ["utkface", "age 0-12", "female", "Asian"]
+    assert groups("utkface", {"age": 61.0, "gender": 0.0, "race": 4.0})[1:] == [
+        "age 60+",
+        "male",
+        "other",
+    ]
+
+
+def test_reconstruction_is_measured_on_held_out_faces(cache):
+    torch.manual_seed(0)
+    model = VAE(SMALL).eval()
+    network = Features(FeaturesConfig(("Smiling",))).eval().requires_grad_(False)
+    found = reconstruction(cache, model, network)
+    assert set(found) == {"celeba"}
+    assert found["celeba"]["faces"] == int(cache.held_out.sum()) > 0
+    assert found["celeba"]["perceptual"] > 0
+    assert 0 <= active_numbers(cache, model) <= 12
+    faces = cache.crops([0, 1])
+    ones = np.full((2, 128, 128), 100, np.uint8)
+    assert perceptual(network, faces, faces, ones) == pytest.approx([0, 0], abs=1e-6)
