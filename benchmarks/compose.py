@@ -46,7 +46,7 @@ def main() -> None:
         assert face.region is not None
         seconds, decoding, memory = [], [], 0
         for strength in (0.5, 0.8, 1.1, 1.4, 1.7, 2.0):
-            shift = editor.direction({"Smiling": strength})
+            shift = editor.edit_of({"Smiling": strength}).shift
             started = time.perf_counter()
             after = decode_float(editor.model, (face.latent + shift)[None])[0]
             decoded = time.perf_counter()

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import Editor, load_photo
-from faceflex.attributes import carry
 from faceflex.explain import explain
 from faceflex.explain import sheet as sheet_of
 from faceflex.plots import ContactSheet, thumbnail, window
@@ -43,9 +42,8 @@ def gallery(editor: Editor) -> None:
         rows, columns = window(rgb.shape, faces)
         sheet = ContactSheet(rgb[rows, columns])
         for attribute in ATTRIBUTES:
-            shifts = np.stack([editor.direction({attribute: v}) for v in VALUES])
-            carries = [carry({attribute: v}) for v in VALUES]
-            pictures = editor.render(rgb, prepared, shifts, carries)
+            edits = [editor.edit_of({attribute: v}) for v in VALUES]
+            pictures = editor.render(rgb, prepared, edits)
             for value, picture in zip(VALUES, pictures, strict=True):
                 sheet.add(attribute, f"{attribute} {value:g}", picture[rows, columns])
         save(f"gallery-{name}", sheet.draw())
@@ -54,8 +52,7 @@ def gallery(editor: Editor) -> None:
 def smiled(editor: Editor, rgb: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
     """Return a photo with more of a smile, or less."""
     prepared = editor.prepare(rgb, editor.find_faces(rgb))
-    settings = {"Smiling": strength}
-    return next(editor.render(rgb, prepared, editor.direction(settings)[None], [carry(settings)]))
+    return next(editor.render(rgb, prepared, [editor.edit_of({"Smiling": strength})]))
 
 
 def before_after(editor: Editor) -> None:
@@ -86,7 +83,7 @@ def stages(editor: Editor) -> None:
         rgb = load_photo(EXAMPLES / f"{name}.jpg").rgb
         (face,) = editor.prepare(rgb, editor.find_faces(rgb))
         settings = {"Smiling": strength}
-        found = explain(editor, rgb, face, editor.direction(settings), carry(settings))
+        found = explain(editor, rgb, face, editor.edit_of(settings))
         save(f"stages-{name}", sheet_of(found))
 
 
@@ -134,13 +131,14 @@ def samples(editor: Editor) -> None:
     rows, columns = window(rgb.shape, faces)
     sheet = ContactSheet(rgb[rows, columns])
     versions = editor.vectors.sample("Smiling", 5)
-    smiles = editor.render(rgb, prepared, 1.5 * versions, [carry({"Smiling": 1.5})] * 5)
+    edits = [editor.edit_of({"Smiling": 1.5}, {"Smiling": v}) for v in versions]
+    smiles = editor.render(rgb, prepared, edits)
     for number, picture in enumerate(smiles, start=1):
         sheet.add("five versions", f"sample {number}, strength 1.5", picture[rows, columns])
     plain = Editor(method="paste")
     values = (0.1, 0.5, 1.0, 1.5, 2.0)
-    shifts = np.stack([plain.direction({"Smiling": v}) for v in values])
-    for value, picture in zip(values, plain.render(rgb, prepared, shifts), strict=True):
+    edits = [plain.edit_of({"Smiling": v}) for v in values]
+    for value, picture in zip(values, plain.render(rgb, prepared, edits), strict=True):
         sheet.add("--no-detail", f"pasted, strength {value:g}", picture[rows, columns])
     save("samples-and-paste", sheet.draw())
 

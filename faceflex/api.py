@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.attributes import carry
 from faceflex.editor import Editor
 from faceflex.photo import Photo, encode_photo, write_file
 from faceflex.photo.metadata import marked_xmp
@@ -54,11 +53,10 @@ def edit(
         If an attribute is unknown.
     """
     editor = editor or _default_editor()
-    shift = editor.direction(settings)
+    wanted = editor.edit_of(settings)
     chosen = choose_faces(editor.find_faces(photo.rgb), faces, photo.name)
     prepared = editor.prepare(photo.rgb, chosen)
-    proper = {editor.vectors.find(name): value for name, value in settings.items()}
-    return next(editor.render(photo.rgb, prepared, shift[None], [carry(proper)]))
+    return next(editor.render(photo.rgb, prepared, [wanted]))
 
 
 def save_photo(

@@ -25,12 +25,16 @@ class Carry:
         photo.
     width
         How much of the sideways motion of mouth and nose is made.
+    motion
+        Whether the photo's pixels move at all (1 or 0). Hair on the skin, make-up and glasses lie
+        on a face that stays as it is.
     """
 
     tone: float = 0.0
     depth: float = 0.4
     scale: float = 7.0
     width: float = 1.0
+    motion: float = 1.0
 
 
 @cache
@@ -41,6 +45,12 @@ def kinds() -> dict[str, Carry]:
         for kind in read_toml("attributes.toml").values()
         for name in kind["names"]
     }
+
+
+def expression_names() -> tuple[str, ...]:
+    """Return the attributes that are expressions: their versions are different kinds of them."""
+    names: list[str] = read_toml("attributes.toml")["expression"]["names"]
+    return tuple(names)
 
 
 def carry(settings: Mapping[str, float]) -> Carry:

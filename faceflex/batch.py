@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import __version__
-from faceflex.attributes import Carry, carry
-from faceflex.editor import Editor, PreparedFace
+from faceflex.editor import Edit, Editor, PreparedFace
 from faceflex.errors import PhotoError
 from faceflex.faces import Face
 from faceflex.photo import Photo, encode_photo, load_photo, write_file
@@ -98,20 +97,20 @@ def _outputs(job: EditJob, target: Target, argument: str, photo: Photo) -> list[
     return outputs
 
 
-def _shifts(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> NDArray[np.float32]:
-    """Return the latent shift of each output, (N, D)."""
-    base = editor.direction(job.request.settings)
+def _edits(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> list[Edit]:
+    """Return what each output does to a face."""
     drawn = {
         name: editor.vectors.sample(name, job.request.samples, job.seed)
         for name in job.request.attributes
     }
-    rows = [
-        base
-        if o.attribute is None or o.strength is None
-        else base + np.float32(o.strength) * drawn[o.attribute][o.sample - 1]
-        for o in outputs
-    ]
-    return np.stack(rows)
+    fixed, edits = editor.edit_of(job.request.settings), []
+    for output in outputs:
+        edit = fixed
+        if output.attribute is not None and output.strength is not None:
+            version = drawn[output.attribute][output.sample - 1]
+            edit = editor.edit_of(output.settings, {output.attribute: version})
+        edits.append(edit)
+    return edits
 
 
 def _is_free(job: EditJob, path: Path, source: str) -> bool:
@@ -251,13 +250,12 @@ def _make(
 
         rows, columns = window(photo.rgb.shape, faces)
         sheet = ContactSheet(photo.rgb[rows, columns])
-    shifts = _shifts(editor, job, shown)
-    carries = [carry(o.settings) for o in shown]
+    edits = _edits(editor, job, shown)
     if job.explain is not None:
-        strongest = max(range(len(shown)), key=lambda i: float(np.abs(shifts[i]).sum()))
+        strongest = max(edits, key=lambda e: e.size)
         folder = job.explain / (label or Path(photo.name).stem)
-        _explain(job, editor, photo, prepared, shifts[strongest], carries[strongest], folder)
-    pictures = editor.render(photo.rgb, prepared, shifts, carries)
+        _explain(job, editor, photo, prepared, strongest, folder)
+    pictures = editor.render(photo.rgb, prepared, edits)
     for output, picture in zip(shown, pictures, strict=True):
         if sheet is not None and output.attribute is not None and output.strength is not None:
             row = f"sample {output.sample}" if job.request.samples > 1 else ""
@@ -321,15 +319,14 @@ def _explain(
     editor: Editor,
     photo: Photo,
     prepared: Sequence[PreparedFace],
-    shift: NDArray[np.float32],
-    how: Carry,
+    edit: Edit,
     place: Path,
 ) -> None:
     """Write the stages of an edit below ``place``, a folder for each face."""
     from faceflex.explain import explain, sheet
 
     for face in prepared:
-        stages = explain(editor, photo.rgb, face, shift, how)
+        stages = explain(editor, photo.rgb, face, edit)
         folder = place / f"face-{face.face.index}"
         files = {
             f"{number:02d}-{caption.replace(', ', '-').replace(' ', '-')}.png": picture

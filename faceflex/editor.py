@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.assets import resolve
-from faceflex.attributes import Carry
+from faceflex.attributes import Carry, carry
 from faceflex.compose.blur import edge_blur
 from faceflex.compose.clone import blend
 from faceflex.compose.detail import paste, transfer
@@ -65,6 +65,42 @@ class PreparedFace:
     lips: Lips
     blur: float = 0.0
     remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is done to a face: first what lies on it, then what moves it.
+
+    Attributes
+    ----------
+    shift, how
+        (D,) what is added to its latent and moves the photo's pixels, and how that is carried over.
+    content, how_content
+        (D,) what is added before and moves nothing, such as hair on the skin; likewise.
+    """
+
+    shift: NDArray[np.float32]
+    how: Carry
+    content: NDArray[np.float32]
+    how_content: Carry
+
+    def parts(self) -> list[tuple[NDArray[np.float32], Carry]]:
+        """Return the parts that change anything, in their order."""
+        both = ((self.content, self.how_content), (self.shift, self.how))
+        return [(shift, how) for shift, how in both if shift.any()]
+
+    def latents(self, latent: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return a face's latent (D,) after each part."""
+        found = []
+        for shift, _ in self.parts():
+            latent = latent + shift
+            found.append(latent)
+        return found
+
+    @property
+    def size(self) -> float:
+        """How much is added in all, as a sum of absolute values."""
+        return float(np.abs(self.shift).sum() + np.abs(self.content).sum())
 
 
 METHODS = ("transfer", "difference", "paste")
@@ -172,21 +208,41 @@ class Editor:
             )
         return found
 
-    def direction(self, settings: Mapping[str, float]) -> NDArray[np.float32]:
-        """Return the (D,) sum of attributes' mean vectors times their strengths."""
-        total = np.zeros(self.vectors.width, np.float32)
-        for name, strength in settings.items():
-            total += np.float32(strength) * self.vectors.mean(name)
-        return total
+    def edit_of(
+        self,
+        settings: Mapping[str, float],
+        drawn: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> Edit:
+        """Return what attributes at their strengths do to a latent.
+
+        Parameters
+        ----------
+        settings
+            Strength of each attribute.
+        drawn
+            A version (D,) of an attribute to use instead of the mean of all.
+
+        Raises
+        ------
+        UsageError
+            If an attribute is unknown.
+        """
+        totals = np.zeros((2, self.vectors.width), np.float32)
+        kinds: tuple[dict[str, float], dict[str, float]] = ({}, {})
+        for given, strength in settings.items():
+            name = self.vectors.find(given)
+            moves = int(carry({name: 1.0}).motion > 0)
+            vector = (drawn or {}).get(name)
+            totals[moves] += np.float32(strength) * (
+                self.vectors.mean(name) if vector is None else vector
+            )
+            kinds[moves][name] = strength
+        return Edit(totals[1], carry(kinds[1]), totals[0], carry(kinds[0]))
 
     def render(
-        self,
-        rgb: NDArray[np.uint8],
-        faces: Sequence[PreparedFace],
-        shifts: NDArray[np.floating],
-        carries: Sequence[Carry] | None = None,
+        self, rgb: NDArray[np.uint8], faces: Sequence[PreparedFace], edits: Sequence[Edit]
     ) -> Iterator[NDArray[np.uint8]]:
-        """Make one picture for each shift of the latents.
+        """Make one picture for each edit.
 
         Parameters
         ----------
@@ -194,11 +250,8 @@ class Editor:
             (H, W, 3) uint8 photo.
         faces
             From :meth:`prepare`.
-        shifts
-            (N, D): what to add to the faces' latents. Zeros give the photo's own pixels.
-        carries
-            For each shift, how its change is carried over (see :func:`faceflex.attributes.carry`);
-            as for edits of shape by default.
+        edits
+            From :meth:`edit_of`. Without any shift they give the photo's own pixels.
 
         Yields
         ------
@@ -206,21 +259,47 @@ class Editor:
         """
         from faceflex.models.codec import decode_float
 
-        moved = np.asarray(shifts, np.float32)
-        active: NDArray[np.bool_] = np.asarray(moved.any(axis=1))
-        latents = [p.latent + m for m in moved[active] for p in faces]
+        latents = [z for edit in edits for face in faces for z in edit.latents(face.latent)]
         decoded: Iterator[NDArray[np.float32]] = iter(())
         if latents:
             decoded = iter(decode_float(self.model, np.array(latents)))
-        for number, changed in enumerate(active):
+        for edit in edits:
             canvas = rgb.copy()
-            for prepared in faces if changed else ():
-                after = next(decoded)
-                if prepared.region is not None:
-                    how = carries[number] if carries is not None else Carry()
-                    patch = self.patch(canvas, prepared, moved[number], after, how)
-                    blend(canvas, prepared.region, patch)
+            for face in faces:
+                after = [next(decoded) for _ in edit.latents(face.latent)]
+                if face.region is not None:
+                    self.apply(canvas, face, edit, after)
             yield canvas
+
+    def apply(
+        self,
+        canvas: NDArray[np.uint8],
+        face: PreparedFace,
+        edit: Edit,
+        decoded: Sequence[NDArray[np.float32]],
+        trace: dict[str, Any] | None = None,
+    ) -> None:
+        """Edit a face in place.
+
+        Parameters
+        ----------
+        canvas
+            (H, W, 3) uint8 photo, changed.
+        face, edit
+            The face, and what to do.
+        decoded
+            (128, 128, 3) decodes of the edit's latents (see :meth:`Edit.latents`).
+        trace
+            As for :meth:`patch`, of the last of them.
+        """
+        assert face.region is not None
+        for (shift, how), after in zip(edit.parts(), decoded, strict=True):
+            patch = self.patch(canvas, face, shift, after, how, trace)
+            blend(canvas, face.region, patch)
+            # What comes next is done to the face as it now is.
+            changed = face.crop + 255 * (after - face.decoded)
+            crop = np.clip(changed, 0, 255).astype(np.uint8)
+            face = replace(face, latent=face.latent + shift, decoded=after, crop=crop)
 
     def patch(
         self,
@@ -255,7 +334,7 @@ class Editor:
             return transfer(
                 canvas, face.region, face.crop, face.decoded, after, None, Carry(tone=1.0)
             )
-        points = self.vectors.landmark_shift(shift)
+        points = self.vectors.landmark_shift(shift) if how.motion > 0 else None
         moved = None
         if points is not None:
             moved = motion(face.points, points, face.lips, width=how.width)

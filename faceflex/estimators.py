@@ -44,6 +44,7 @@ _MIN_CELL = 10  # Faces that a class needs in a cell of the balancing labels for
 _MIN_KNOWN = 0.3  # Share of faces of which a balancing label must be known.
 _LABEL_PENALTY = 0.01  # Ridge over labels, as a share of the faces.
 _LOGISTIC_PENALTY = 3e-3
+_LEANING = 2.0  # Log odds of being drawn, per standard deviation towards a version's kind.
 
 
 def auc_score(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
@@ -154,6 +155,7 @@ def estimate(
     versions: int = VERSIONS,
     group: int = GROUP,
     seed: int = 0,
+    kinds: NDArray[np.floating] | None = None,
 ) -> tuple[NDArray[np.float32], float]:
     """Estimate the versions of one attribute.
 
@@ -173,6 +175,9 @@ def estimate(
         Faces in a group, at most half of a class in any one cell.
     seed
         Fixes the groups.
+    kinds
+        (N, K) how each face looks in what versions should differ in, in standard deviations.
+        Groups with the attribute then lean towards a kind, a random one for each version.
 
     Returns
     -------
@@ -192,12 +197,19 @@ def estimate(
     rng = np.random.default_rng(seed)
     drawn = np.zeros((versions, latents.shape[1]))
     means = np.zeros(latents.shape[1])
+    if kinds is not None:
+        towards = rng.normal(size=(versions, kinds.shape[1]))
+        towards /= np.linalg.norm(towards, axis=1, keepdims=True)
     for (yes, no), weight in zip(cells, share, strict=True):
         means += weight * (latents[yes].mean(axis=0) - latents[no].mean(axis=0))
         for version in range(versions):
             for faces, sign in ((yes, 1), (no, -1)):
                 count = max(1, min(round(group * weight), len(faces) // 2))
-                chosen = rng.choice(faces, count, replace=False)
+                odds = None
+                if kinds is not None and sign > 0:
+                    leaning = np.exp(_LEANING * kinds[faces] @ towards[version])
+                    odds = leaning / leaning.sum()
+                chosen = rng.choice(faces, count, replace=False, p=odds)
                 drawn[version] += sign * weight * latents[chosen].mean(axis=0)
     raw = means
     if estimator == "ridge":

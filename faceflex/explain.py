@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from faceflex.attributes import Carry
-from faceflex.compose.clone import blend
 from faceflex.compose.warp import GRID, Motion
 from faceflex.faces.align import SIZE
 
 if TYPE_CHECKING:
-    from faceflex.editor import Editor, PreparedFace
+    from faceflex.editor import Edit, Editor, PreparedFace
 
 _SIDE, _CAPTION, _COLUMNS = 384, 22, 5
 
@@ -27,8 +25,7 @@ def explain(
     editor: Editor,
     rgb: Picture,
     face: PreparedFace,
-    shift: NDArray[np.float32],
-    how: Carry,
+    edit: Edit,
 ) -> dict[str, Picture]:
     """Draw the stages of an edit.
 
@@ -40,10 +37,8 @@ def explain(
         (H, W, 3) uint8 photo.
     face
         From :meth:`faceflex.editor.Editor.prepare`.
-    shift
-        (D,) what is added to its latent.
-    how
-        How the change is carried over.
+    edit
+        What is done to it.
 
     Returns
     -------
@@ -53,11 +48,11 @@ def explain(
 
     if face.region is None:
         return {}
-    after = decode_float(editor.model, (face.latent + shift)[None])[0]
+    decoded = list(decode_float(editor.model, np.array(edit.latents(face.latent))))
+    after = decoded[-1] if decoded else face.decoded
     trace: dict[str, Any] = {}
-    patch = editor.patch(rgb, face, shift, after, how, trace)
     result = rgb.copy()
-    blend(result, face.region, patch)
+    editor.apply(result, face, edit, decoded, trace)
     region = face.region
     found = {
         "aligned": _large(face.crop),

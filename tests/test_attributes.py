@@ -24,3 +24,8 @@ def test_tone_is_carried_over_for_colours_and_not_for_expressions():
 def test_edits_of_several_attributes_are_carried_over_by_their_strengths():
     assert carry({"Pale_Skin": 1.0, "Smiling": -3.0}).tone == pytest.approx(0.25)
     assert carry({}) == carry({"Pale_Skin": 0.0}) == Carry()
+
+
+def test_what_is_worn_does_not_move():
+    assert carry({"Mustache": 1.0}).motion == carry({"Wearing_Lipstick": -2.0}).motion == 0
+    assert carry({"Smiling": 1.0}).motion == carry({"Young": 1.0}).motion == 1

@@ -28,7 +28,6 @@ def test_a_sharp_picture_has_none_and_a_flat_one_is_no_error():
 
 def test_what_is_added_to_a_blurred_photo_is_not_sharper(editor, portrait):
     """The same face, blurred: teeth that are painted into it are blurred as well."""
-    from faceflex.attributes import carry
     from faceflex.evaluate import measures
 
     faces = editor.find_faces(portrait.rgb)
@@ -36,8 +35,7 @@ def test_what_is_added_to_a_blurred_photo_is_not_sharper(editor, portrait):
     gained = []
     for photo in (portrait.rgb, cv2.GaussianBlur(portrait.rgb, (0, 0), 1.5)):
         prepared = editor.prepare(photo, faces)
-        shift = editor.direction(settings)[None]
-        (picture,) = editor.render(photo, prepared, shift, [carry(settings)])
+        (picture,) = editor.render(photo, prepared, [editor.edit_of(settings)])
         inside = measures.area(photo.shape, faces[0].points[48:60])
         gained.append(measures.sharpness(picture, inside))
     assert gained[1] < 0.25 * gained[0]

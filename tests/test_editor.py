@@ -17,8 +17,7 @@ def prepared(editor, portrait):
 
 
 def render(editor, photo, prepared, *settings):
-    shifts = np.stack([editor.direction(s) for s in settings])
-    return list(editor.render(photo.rgb, prepared, shifts))
+    return list(editor.render(photo.rgb, prepared, [editor.edit_of(s) for s in settings]))
 
 
 def inside(prepared, shape):
@@ -106,7 +105,7 @@ def test_only_chosen_faces_are_edited(editor, small_portrait):
     faces = editor.find_faces(both)
     assert len(faces) == 2
     prepared = editor.prepare(both, faces[1:])
-    (edited,) = editor.render(both, prepared, editor.direction({"Smiling": 2})[None])
+    (edited,) = editor.render(both, prepared, [editor.edit_of({"Smiling": 2})])
     assert np.array_equal(edited[:, :450], both[:, :450])
     assert not np.array_equal(edited[:, 450:], both[:, 450:])
 
@@ -116,3 +115,34 @@ def test_public_names_exist():
         assert getattr(faceflex, name) is not None
     with pytest.raises(AttributeError):
         _ = faceflex.nothing
+
+
+def test_a_mustache_is_hair_on_a_face_that_stays(editor, portrait, prepared):
+    (edited,) = render(editor, portrait, prepared, {"Mustache": 2.0})
+    (face,) = editor.find_faces(portrait.rgb)
+    p = face.points
+    lip = slice(int(p[33, 1]) + 12, int(p[51, 1]) - 6), slice(int(p[50, 0]), int(p[52, 0]))
+    cheek = slice(int(p[30, 1]) - 20, int(p[30, 1]) + 20), slice(int(p[4, 0]) + 40, int(p[48, 0]))
+    before, after = portrait.rgb.astype(float), edited.astype(float)
+    darker = (before - after).mean(axis=2)
+    assert darker[lip].mean() > 12
+    assert abs(darker[cheek].mean()) < 0.35 * darker[lip].mean()
+    # The corner of the mouth is where it was: the photo's own edges lie on the edit's.
+    corner = slice(int(p[48, 1]) - 25, int(p[48, 1]) + 25), slice(int(p[48, 0]) - 40, int(p[48, 0]))
+    old, new = (cv2.Laplacian(x[corner].mean(axis=2), cv2.CV_64F).ravel() for x in (before, after))
+    assert np.corrcoef(old, new)[0, 1] > 0.98
+
+
+def test_what_is_worn_and_what_moves_are_both_made(editor, portrait, prepared):
+    both, smile = render(
+        editor, portrait, prepared, {"Smiling": 1.5, "Mustache": 2.0}, {"Smiling": 1.5}
+    )
+    edit = editor.edit_of({"smiling": 1.5, "Mustache": 2.0})
+    assert np.allclose(edit.shift, 1.5 * editor.vectors.mean("Smiling"))
+    assert np.allclose(edit.content, 2.0 * editor.vectors.mean("Mustache"))
+    assert len(edit.parts()) == 2
+    assert editor.edit_of({}).parts() == []
+    (face,) = editor.find_faces(portrait.rgb)
+    p = face.points
+    lip = slice(int(p[33, 1]) + 6, int(p[51, 1]) - 10), slice(int(p[50, 0]), int(p[52, 0]))
+    assert (smile[lip].astype(float) - both[lip]).mean() > 8

@@ -54,11 +54,10 @@ def test_face_flexs_files_become_ours_and_edit_a_photo(tmp_path, run, means, smi
     from PIL import Image
 
     torch.manual_seed(0)
-    torch.save(published(), tmp_path / "weights.pth")
+    torch.save(published(32), tmp_path / "weights.pth")
     joblib.dump(means, tmp_path / "Smiling.pkl")
     done = run("import", "face-flex", "weights.pth", "Smiling.pkl")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "face-flex.safetensors").stat().st_size > 100e6
     Image.fromarray(smile).save(tmp_path / "photo.png")
     files = ("--model", "face-flex.safetensors", "--vectors", "face-flex-vectors.safetensors")
     done = run("edit", "photo.png", "--attr", "Smiling", "--range", 0, 6, 5, *files, "--out", "o")
@@ -71,6 +70,14 @@ def test_face_flexs_files_become_ours_and_edit_a_photo(tmp_path, run, means, smi
     again = run("import", "face-flex", "weights.pth", "Smiling.pkl")
     assert again.returncode == 2
     assert "exists" in again.stderr
+
+
+def test_its_parts_have_the_published_names_and_shapes():
+    with torch.device("meta"):
+        ours = {k: v.shape for k, v in FaceFlex().state_dict().items()}
+        theirs = {k: v.shape for k, v in published().items()}
+    assert ours == theirs
+    assert sum(v.numel() for v in theirs.values()) == pytest.approx(86e6, rel=0.02)
 
 
 def test_batch_statistics_are_those_of_one_face():

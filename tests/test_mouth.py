@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceflex.attributes import carry
 from faceflex.compose.mouth import between, move_lips, side
 from faceflex.compose.teeth import relief, relief_at
 from faceflex.compose.warp import level, motion
@@ -37,8 +36,7 @@ def opening(size: float) -> np.ndarray:
 
 def edited(editor, rgb, **strengths):
     prepared = editor.prepare(rgb, editor.find_faces(rgb))
-    shift = editor.direction(strengths)[None]
-    return prepared[0], next(editor.render(rgb, prepared, shift, [carry(strengths)]))
+    return prepared[0], next(editor.render(rgb, prepared, [editor.edit_of(strengths)]))
 
 
 def teeth_share(rgb, points):

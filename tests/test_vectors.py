@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,18 @@ def test_labels_that_are_not_known_are_left_out(world):
         some = estimate(latents, part, "Smiling", estimator=estimator)[0].mean(axis=0)
         cosine = whole @ some / np.linalg.norm(whole) / np.linalg.norm(some)
         assert cosine > 0.93, estimator
+
+
+def test_versions_lean_towards_different_kinds(world):
+    latents, labels = world
+    kinds = latents[:, 5:7].astype(float)
+    plain = estimate(latents, labels, "Smiling")[0]
+    leaning = estimate(latents, labels, "Smiling", kinds=kinds)[0]
+    assert leaning[:, 5:7].std(axis=0).min() > 4 * plain[:, 5:7].std(axis=0).max()
+    assert leaning[:, 7:].std() < 1.5 * plain[:, 7:].std()
+    # Strength is the same, and the mean of many versions is still the attribute.
+    assert np.linalg.norm(leaning.mean(axis=0)[5:7]) < 0.6
+    assert leaning.mean(axis=0)[0] == pytest.approx(2.0, abs=0.2)
 
 
 def test_what_is_kept_is_not_changed(world):
@@ -168,9 +182,25 @@ def test_a_file_comes_back_as_it_was(world, tmp_path):
     assert back.names == ["Male", "Smiling"]
     assert back.info == vectors.info
     assert np.allclose(back.mean("Smiling"), vectors.mean("Smiling"), atol=2e-3)
-    assert back.info["Smiling"].reliability == "good"
     assert sorted(back.readers) == ["Male", "Smiling"]
     assert np.allclose(back.readers["Male"], vectors.readers["Male"], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("success", "judged", "tier"),
+    [
+        (None, None, "unknown"),
+        (0.9, 0.95, "good"),
+        (0.9, 0.85, "fair"),
+        (0.6, 0.95, "fair"),
+        (0.3, 0.95, "weak"),
+        (0.9, 0.6, "does not work"),
+        (0.1, 0.99, "does not work"),
+    ],
+)
+def test_reliability_is_success_bounded_by_the_labels(world, success, judged, tier):
+    info = replace(made(world).info["Smiling"], success=success, judged=judged)
+    assert info.reliability == tier
 
 
 def test_vectors_of_another_model_are_refused(world, tmp_path):

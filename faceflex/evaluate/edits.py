@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from faceflex.assets import locate, resolve
 from faceflex.assets.registry import find_asset
-from faceflex.attributes import carry
 from faceflex.editor import Editor, PreparedFace
 from faceflex.errors import NoFaceError, UsageError
 from faceflex.evaluate import measures
@@ -144,11 +143,8 @@ def evaluate_photo(
             raise NoFaceError(f"{name}: a pair needs one face in each of its two photos")
         aim = instruments.look(real, max(there, key=lambda f: f.width).points, attribute)
     covered = _covered(rgb.shape, prepared)
-    shifts = np.stack([editor.direction({attribute: s}) for s in strengths])
-    carries = [carry({attribute: s}) for s in strengths]
-    for strength, picture in zip(
-        strengths, editor.render(rgb, prepared, shifts, carries), strict=True
-    ):
+    edits = [editor.edit_of({attribute: s}) for s in strengths]
+    for strength, picture in zip(strengths, editor.render(rgb, prepared, edits), strict=True):
         outside = int((picture != rgb).any(axis=2)[~covered].sum())
         for face, was in zip(found, before, strict=True):
             row = {

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.assets import resolve
-from faceflex.attributes import carry
 from faceflex.data.readers import read_celeba
 from faceflex.data.records import Record
 from faceflex.editor import Editor, PreparedFace
@@ -107,11 +106,10 @@ class Subjects:
         self, editor: Editor, attribute: str, strengths: Sequence[float], which: Sequence[int]
     ) -> dict[float, list[NDArray[np.uint8]]]:
         """Return the photos ``which``, edited, for each strength."""
-        shifts = np.array([editor.direction({attribute: s}) for s in strengths])
-        carries = [carry({attribute: s}) for s in strengths]
+        edits = [editor.edit_of({attribute: s}) for s in strengths]
         found: dict[float, list[NDArray[np.uint8]]] = {s: [] for s in strengths}
         for i in which:
-            made = editor.render(self.rgb[i], [self.prepared[i]], shifts, carries)
+            made = editor.render(self.rgb[i], [self.prepared[i]], edits)
             for strength, picture in zip(strengths, made, strict=True):
                 found[strength].append(picture)
         return found

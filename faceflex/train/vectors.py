@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.attributes import expression_names
 from faceflex.errors import UsageError
 from faceflex.estimators import ESTIMATORS, VERSIONS, auc_score, estimate, ridge
 from faceflex.train.latents import Latents
 from faceflex.vectors import AttributeVectors, describe
 
 _MIN_HELD_OUT = 5  # Held-out faces of either class that an AUC needs.
+_PARTS = (slice(48, 68), slice(36, 42), slice(42, 48))
 FACES_FOR_SHAPE = 3000
 """From so few faces on, landmarks can be read from latents reliably."""
 
@@ -77,10 +79,18 @@ def build_vectors(
     train = {name: values[~apart] for name, values in labels.items()}
     readers = dict(base.readers) if base is not None else {}
     found, info = {}, {}
+    kinds = _kinds(faces)[~apart]
+    expressions = set(expression_names())
     for name in wanted:
         known = train[name] != 0
         vectors, gap = estimate(
-            z[~apart], train, name, estimator=estimator, versions=versions, seed=seed
+            z[~apart],
+            train,
+            name,
+            estimator=estimator,
+            versions=versions,
+            seed=seed,
+            kinds=kinds if name in expressions else None,
         )
         found[name] = vectors
         reader = ridge(z[~apart][known], train[name][known, None].astype(np.float64))
@@ -102,3 +112,22 @@ def _shape(faces: Latents, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
     both = np.concatenate([faces.points[chosen], faces.mirror_points[chosen]])
     latents = np.concatenate([faces.plain[chosen], faces.mirror[chosen]])
     return ridge(latents, both.reshape(len(both), -1)).astype(np.float32)
+
+
+_KINDS = 6  # Principal components of the shapes of mouth and eyes that versions differ in.
+
+
+def _kinds(faces: Latents) -> NDArray[np.float64]:
+    """Return (N, K) principal components of the shapes of mouth and eyes, each of variance 1.
+
+    Every part is taken about its own middle, so that neither the pose nor the proportions of a face
+    make its kind of smile; left and right count alike.
+    """
+    both = (faces.points + faces.mirror_points) / 2
+    parts = [both[:, p] - both[:, p].mean(axis=1, keepdims=True) for p in _PARTS]
+    x = np.concatenate(parts, axis=1).reshape(len(both), -1).astype(np.float64)
+    x -= x.mean(axis=0)
+    values, vectors = np.linalg.eigh(x.T @ x / len(x))
+    best = np.argsort(values)[::-1][:_KINDS]
+    kinds: NDArray[np.float64] = x @ vectors[:, best] / np.sqrt(np.maximum(values[best], 1e-12))
+    return kinds
