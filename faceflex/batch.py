@@ -97,6 +97,19 @@ def _outputs(job: EditJob, target: Target, argument: str, photo: Photo) -> list[
     return outputs
 
 
+def planned_paths(job: EditJob, target: Target, argument: str) -> list[Path | None]:
+    """Return where the pictures of a photo would go, from its name alone; None: standard output.
+
+    A photo without a suffix gets that of its format when it is opened; here it has none.
+    """
+    if target.stdout or target.file is not None:
+        return [target.file]
+    stem = "stdin" if argument == "-" else Path(argument).stem
+    found = plan(job.request, target.folder, stem, Path(argument).suffix)
+    sheet = [target.folder / "sheet.png"] if job.request.attributes and job.sheet else []
+    return [*(o.path for o in found), *sheet]
+
+
 def _edits(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> list[Edit]:
     """Return what each output does to a face."""
     drawn = {

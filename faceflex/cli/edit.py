@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,15 +16,11 @@ from faceflex.cli.common import (
     check_choice,
     expand,
     go_offline,
-    note,
-    print_json,
-    progress,
-    read_source,
-    report_error,
 )
+from faceflex.cli.edit_run import foresee, run
 
 if TYPE_CHECKING:
-    from faceflex.batch import EditJob, Target
+    from faceflex.batch import Target
     from faceflex.editor import Editor
     from faceflex.plan import Request
 
@@ -96,6 +92,12 @@ def edit(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave outputs that are there alone.")
     ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first photo that fails.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be written.")
+    ] = False,
     model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Face model.")] = "vae",
     vectors: Annotated[str, typer.Option(metavar="NAME|FILE", help="Its vectors.")] = "vectors",
     landmark_model: LandmarkModelOption = "landmarks68",
@@ -153,7 +155,10 @@ def edit(
         max_identity_distance=max_identity_distance,
         explain=explain,
     )
-    code = _run(job, editor, names, targets, json_)
+    if dry_run:
+        code = foresee(job, names, targets, json_=json_)
+    else:
+        code = run(job, editor, names, targets, json_=json_, fail_fast=fail_fast)
     if code:
         raise typer.Exit(code)
 
@@ -235,49 +240,3 @@ def _distinct(stems: list[str]) -> list[str]:
             unique, number = f"{stem}-{number}", number + 1
         found[unique] = None
     return list(found)
-
-
-def _run(job: EditJob, editor: Editor, names: list[str], targets: list[Target], json_: bool) -> int:
-    """Edit photo after photo; return the exit code."""
-    from faceflex.batch import edit_one
-    from faceflex.errors import FaceflexError, NoFaceError, UsageError
-
-    failed, faceless, made = 0, 0, 0
-    with progress("editing", len(names)) as advance:
-        for number, (name, target) in enumerate(zip(names, targets, strict=True)):
-            try:
-                refused, told = 0, False
-                for record in edit_one(job, editor, name, target, read_source):
-                    made += record["output"] is not None
-                    if record["output"] is None:
-                        refused += 1
-                        note(f"faceflex: error: {record['error']}")
-                    elif not told:
-                        _tell(name, record)
-                        told = True
-                    if json_:
-                        print_json(record)
-                failed += refused > 0
-            except UsageError:
-                raise  # The command's words are off, not this photo.
-            except FaceflexError as error:
-                failed += 1
-                faceless += isinstance(error, NoFaceError)
-                report_error(error)
-                if json_:
-                    print_json({"photo": name, "output": None, "error": str(error)})
-            advance(number + 1, len(names))
-    if made and not any(t.stdout for t in targets):
-        where = targets[0].file or targets[0].folder
-        more = f" and {len(names) - 1} more" if len(names) > 1 and job.request.attributes else ""
-        note(f"{made} picture{'s' * (made != 1)} written to {where}{more}")
-    if not failed:
-        return 0
-    return 3 if faceless == len(names) else 1
-
-
-def _tell(name: str, record: dict[str, Any]) -> None:
-    """Print what is hard about a photo's faces."""
-    for face in record["faces"]:
-        for remark in face["remarks"]:
-            note(f"{name}: face {face['index']}: {remark}")

@@ -1,0 +1,73 @@
+"""Batches: what would be written, what was, and what became of each photo."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from faceflex.cli.edit_run import Summary
+
+
+@pytest.fixture
+def folder(tmp_path, small_portrait):
+    """A good photo, one without a face, and a file that is no photo."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    Image.fromarray(small_portrait).save(root / "c-anna.png")
+    Image.new("RGB", (80, 80), "gray").save(root / "b-wall.png")
+    (root / "a-broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    return root
+
+
+def test_one_bad_photo_does_not_stop_the_others(run, folder, tmp_path):
+    done = run("edit", "photos", "--set", "Smiling=1", "--out", "out")
+    assert done.returncode == 1
+    assert (tmp_path / "out" / "c-anna-edited.png").is_file()
+    assert "3 photos: 1 done, 1 no face, 1 failed" in done.stderr
+    assert "no face: photos/b-wall.png" in done.stderr
+    assert "failed: photos/a-broken.jpg" in done.stderr
+    again = run("edit", "photos", "--set", "Smiling=1", "--out", "out", "--skip-existing")
+    assert "3 photos: 1 skipped, 1 no face, 1 failed" in again.stderr
+    assert "Traceback" not in done.stderr + again.stderr
+
+
+def test_fail_fast_stops_at_the_first(run, folder, tmp_path):
+    done = run("edit", "photos", "--set", "Smiling=1", "--out", "out", "--fail-fast")
+    assert done.returncode == 1
+    assert "3 photos: 1 failed, 2 not come to" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_writes_nothing_and_says_what_would_be(run, folder, tmp_path):
+    words = ("edit", "photos", "--attr", "Smiling", "--range", "1", "3", "1", "--out", "out")
+    done = run(*words, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:3] == [
+        "write\tout/a-broken/sample-1/1-Smiling.jpg",
+        "write\tout/a-broken/sample-1/2-Smiling.jpg",
+        "write\tout/a-broken/sheet.png",
+    ]
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out" / "c-anna").mkdir(parents=True)
+    (tmp_path / "out" / "c-anna" / "sheet.png").write_bytes(b"")
+    for option, act in ((None, "fail"), ("--overwrite", "write"), ("--skip-existing", "skip")):
+        told = run(*words, "--dry-run", "--json", *([option] if option else []))
+        rows = [json.loads(line) for line in told.stdout.splitlines()]
+        assert [r["would"] for r in rows if r["exists"]] == [act]
+
+
+def test_exit_codes_follow_from_what_became_of_the_photos():
+    assert Summary(done=["a"]).code == 0
+    assert Summary(skipped=["a"]).code == 0
+    assert Summary(no_face=["a", "b"]).code == 3
+    assert Summary(done=["a"], no_face=["b"]).code == 1
+    assert Summary(no_face=["b"], failed=[("c", "why")]).code == 1
+
+
+def test_many_names_are_cut_short():
+    summary = Summary(no_face=[f"{i}.jpg" for i in range(1200)])
+    first, second = summary.lines(0)
+    assert first == "1,200 photos: 1,200 no face"
+    assert second.endswith("9.jpg and 1,190 more")
