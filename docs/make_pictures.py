@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +14,11 @@ from PIL import Image
 from faceflex import Editor, load_photo
 from faceflex.explain import explain
 from faceflex.explain import sheet as sheet_of
-from faceflex.plots import ContactSheet, thumbnail, window
+from faceflex.faces import find_faces
+from faceflex.faces.align import align
+from faceflex.models.checkpoint import load_vae
+from faceflex.models.codec import decode_faces, encode_faces
+from faceflex.plots import ContactSheet, thumbnail, tile, window
 
 EXAMPLES, OUT = Path("examples"), Path("docs/pictures")
 ATTRIBUTES = ("Smiling", "Young", "Male", "Mustache", "Eyeglasses")
@@ -31,7 +36,7 @@ def photos() -> Iterable[tuple[str, NDArray[np.uint8]]]:
 
 def save(name: str, picture: NDArray[np.uint8]) -> None:
     """Write a picture as JPEG."""
-    Image.fromarray(picture).save(OUT / f"{name}.jpg", quality=82)
+    Image.fromarray(picture).save(OUT / f"{name}.jpg", quality=78)
 
 
 def gallery(editor: Editor) -> None:
@@ -143,9 +148,27 @@ def samples(editor: Editor) -> None:
     save("samples-and-paste", sheet.draw())
 
 
+def models(files: list[Path]) -> None:
+    """Faces that no model saw, and what models make of them: a row a model."""
+    crops = []
+    for name in ("portrait", "london-002", "london-012", "london-123", "smile"):
+        rgb = load_photo(EXAMPLES / f"{name}.jpg").rgb
+        (face,) = find_faces(rgb)
+        crops.append(align(rgb, face.points).crop)
+    faces = np.stack(crops)
+    rows = [faces]
+    for file in files:
+        model, _ = load_vae(file)
+        rows.append(decode_faces(model, encode_faces(model, faces)))
+    save("models", tile([np.stack([thumbnail(p, 192) for p in row]) for row in rows]))
+
+
 def main() -> None:
-    """Make them all."""
+    """Make them all; with model files as arguments, only a picture that compares these."""
     OUT.mkdir(exist_ok=True)
+    if sys.argv[1:]:
+        models([Path(name) for name in sys.argv[1:]])
+        return
     editor = Editor()
     gallery(editor)
     before_after(editor)

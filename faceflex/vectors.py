@@ -47,7 +47,7 @@ class AttributeInfo:
     estimator
         How the versions were made.
     success
-        On what share of held-out faces without it the judge sees it after an edit of strength 2
+        On what share of held-out faces where the judge does not see it, it does after strength 2
         (``python -m faceflex.evaluate.vectors``); None when that was not measured.
     judged
         AUC of the judge itself on faces that it never saw: how consistent the labels are.

@@ -10,10 +10,19 @@ from faceflex.assets import resolve
 from faceflex.data.readers import read_celeba
 from faceflex.editor import Editor
 from faceflex.evaluate.reconstruction import active_numbers, groups, perceptual, reconstruction
-from faceflex.evaluate.vectors import Subjects, at_gain, logits, measure, thresholds
+from faceflex.evaluate.vectors import (
+    Subjects,
+    at_gain,
+    comparison,
+    logits,
+    measure,
+    spread,
+    thresholds,
+)
 from faceflex.models.features import Features, FeaturesConfig
 from faceflex.models.judge import load_judge
 from faceflex.models.vae import VAE, VAEConfig
+from faceflex.vectors import AttributeVectors
 
 SMALL = VAEConfig(latent=12, encoder=(16, 16, 16), bottleneck=4, decoder=(16, 16, 16, 16))
 
@@ -26,6 +35,36 @@ def test_figures_are_compared_at_an_equal_gain():
     assert at_gain(rows, 3.0) == {"strength": 1.5, "gain": 3.0, "leak_mean": pytest.approx(0.7)}
     assert at_gain(rows, 1.0)["leak_mean"] == pytest.approx(0.2)
     assert at_gain(rows, 5.0) is None
+
+
+def test_files_are_compared_over_what_all_of_them_reach():
+    figures = dict.fromkeys(("strength", "passed", "leak_mean", "leak_worst", "identity"), 1.0)
+    row = figures | {"colour": 2.0}
+    lines = [
+        {"file": "a", "attribute": "X", "matched": row},
+        {"file": "b", "attribute": "X", "matched": row | {"colour": 3.0}},
+        {"file": "a", "attribute": "Y", "matched": row | {"colour": 9.0}},
+        {"file": "b", "attribute": "Y", "matched": None},
+    ]
+    told = comparison(lines)
+    assert told[0].startswith("1 attributes")
+    assert told[3] == "| a | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | 2.000 |"
+    assert told[4].endswith("3.000 |")
+    assert comparison(lines[2:]) == []
+
+
+def test_versions_are_kinds_of_an_expression_and_not_of_a_beard():
+    vectors = AttributeVectors.load(resolve("vectors"))
+    assert spread(vectors, "Smiling") > 3 * spread(vectors, "Mustache")
+    alike = AttributeVectors(
+        {"Smiling": np.ones((3, 500), np.float32)},
+        {"Smiling": vectors.info["Smiling"]},
+        "m",
+        vectors.shape,
+    )
+    assert spread(alike, "Smiling") == 0
+    alike.shape = None
+    assert spread(alike, "Smiling") is None
 
 
 def test_log_odds():

@@ -108,17 +108,36 @@ def test_polish_changes_the_decoder_alone_and_goes_on_where_it_stopped(cache, tm
     before, after = start.state_dict(), whole.model.state_dict()
     changed = {name.split(".")[0] for name in before if (before[name] != after[name]).any()}
     assert changed == {"decoder"}
-    Trainer(cache, tmp_path / "parts", replace(config, steps=2), start=start).run()
-    # The rate of a run that ends sooner falls sooner; what is compared is that nothing is lost.
-    first = Trainer(cache, tmp_path / "parts", config, start=start)
-    second = Trainer(cache, tmp_path / "parts", config, start=start)
-    assert first.step == second.step == 2
-    first.run()
-    assert first.step == 4
-    for one, other in zip(
-        second.adversary.network.parameters(), first.adversary.network.parameters(), strict=True
-    ):
-        assert not torch.equal(one, other)
+    stopped = Trainer(cache, tmp_path / "parts", config, start=start)
+
+    def stop(step, _steps, _terms):
+        if step == 2:
+            stopped.save()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run(stop)
+    resumed = Trainer(cache, tmp_path / "parts", config, start=start)
+    assert resumed.step == 2
+    resumed.run()
+    for name, value in whole.ema.items():
+        assert torch.equal(value, resumed.ema[name]), name
+    nets = (whole.adversary.network, resumed.adversary.network)
+    for one, other in zip(*(n.state_dict().values() for n in nets), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_share_of_the_way_is_kept(cache, tmp_path):
+    torch.manual_seed(3)
+    start = VAE(SMALL)
+    config = replace(BASE, steps=3, adversary=0.01, share=0.25)
+    trainer = Trainer(cache, tmp_path, config, start=start)
+    trainer.run()
+    again = Trainer(cache, tmp_path, config, start=start)
+    before, kept, after = start.state_dict(), again.averaged().state_dict(), trainer.ema
+    name = "decoder.inlet.weight"
+    assert not torch.equal(before[name], after[name])
+    assert torch.allclose(kept[name], 0.75 * before[name] + 0.25 * after[name], atol=1e-6)
 
 
 def test_the_discriminator_learns_to_tell_and_to_be_fooled():

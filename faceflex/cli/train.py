@@ -125,11 +125,15 @@ def polish(
     data: DataArgument,
     out: FolderOption,
     start: Annotated[str, typer.Option(metavar="NAME|FILE", help="Model to polish.")] = "vae",
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 1500,
+    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 1100,
     batch: Annotated[int, typer.Option(min=1, help="Faces in a batch, over all processes.")] = 16,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-4,
-    adversary: Annotated[float, typer.Option(help="Weight of the discriminator.")] = 0.003,
-    matching: Annotated[float, typer.Option(help="Weight of matching its maps.")] = 0.02,
+    adversary: Annotated[float, typer.Option(help="Weight of the discriminator.")] = 0.02,
+    matching: Annotated[float, typer.Option(help="Weight of matching its maps.")] = 0.1,
+    share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="How far from the model to its polish the result lies."),
+    ] = 0.5,
     features: FeaturesOption = None,
     perceptual: Annotated[
         float, typer.Option(help="Weight of the features' distance; needs --features.")
@@ -149,6 +153,7 @@ def polish(
         matching=matching,
         perceptual=perceptual,
         noise=0.5,
+        share=share,
         seed=seed,
     )
     _train(data, out, config, start, features, cache, device)

@@ -123,18 +123,21 @@ def measure(
     strengths: Sequence[float],
     which: Sequence[int],
     cut: float,
+    watched: Sequence[str] = (),
 ) -> list[dict[str, float]]:
     """Edit an attribute in, and measure what the judge and the descriptor see.
 
     Returns
     -------
-    For each strength: ``passed``, the share of faces that the judge then puts above ``cut``;
+    For each strength: ``passed``, the share of faces that the judge puts above ``cut`` after
+    the edit, of those that it did not before;
     ``gain`` of the target's logit; ``leak_mean`` and ``leak_worst``, mean absolute change of the
     others' logits, averaged over them and that of the worst; ``identity``, median distance;
-    ``colour``, median difference of the skin.
+    ``colour``, median difference of the skin; and the mean change of each ``watched`` logit.
     """
-    column = judge.config.names.index(attribute)
-    others = [i for i in range(len(judge.config.names)) if i != column]
+    names = judge.config.names
+    column = names.index(attribute)
+    others = [i for i in range(len(names)) if i != column]
     points = [subjects.prepared[i].face.points for i in which]
 
     def look(pictures: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float64], list[Any]]:
@@ -144,7 +147,7 @@ def measure(
 
     photos = [subjects.rgb[i] for i in which]
     before, who = look(photos)
-    rows = []
+    unseen, rows = before[:, column] <= cut, []
     for strength, pictures in subjects.edited(editor, attribute, strengths, which).items():
         after, then = look(pictures)
         leak = np.abs(after - before)[:, others].mean(axis=0)
@@ -152,13 +155,14 @@ def measure(
         rows.append(
             {
                 "strength": strength,
-                "passed": float((after[:, column] > cut).mean()),
+                "passed": float((after[:, column] > cut)[unseen].mean()) if unseen.any() else 0.0,
                 "gain": float((after - before)[:, column].mean()),
                 "leak_mean": float(leak.mean()),
                 "leak_worst": float(leak.max()),
                 "identity": float(np.median([distance(*t) for t in zip(who, then, strict=True)])),
                 "colour": float(np.median(colours)),
             }
+            | {n: float((after - before)[:, names.index(n)].mean()) for n in watched}
         )
     return rows
 
@@ -173,14 +177,49 @@ def at_gain(rows: Sequence[dict[str, float]], gain: float) -> dict[str, float] |
     return None
 
 
+def spread(vectors: AttributeVectors, attribute: str) -> float | None:
+    """Return how far versions differ in what they do to the mouth.
+
+    Returns
+    -------
+    Mean distance of landmarks 48 to 67 between pairs of versions at strength 1, in pixels of the
+    crop; None when landmarks cannot be read from these latents.
+    """
+    shifts = [vectors.landmark_shift(row) for row in vectors.versions[attribute]]
+    mouths = np.array([s[48:68] for s in shifts if s is not None])
+    if len(mouths) < 2:
+        return None
+    apart = np.linalg.norm(mouths[:, None] - mouths[None], axis=3).mean(axis=2)
+    return float(apart.sum() / (len(mouths) * (len(mouths) - 1)))
+
+
+def comparison(lines: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a Markdown table of files, over the attributes that reach the gain in all of them."""
+    files = list(dict.fromkeys(line["file"] for line in lines))
+    reached: dict[str, dict[str, dict[str, float]]] = {}
+    for line in lines:
+        if line["matched"] is not None:
+            reached.setdefault(line["attribute"], {})[line["file"]] = line["matched"]
+    common = [found for found in reached.values() if len(found) == len(files)]
+    if not common:
+        return []
+    columns = ("strength", "passed", "leak_mean", "leak_worst", "identity", "colour")
+    table = [f"| file | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
+    for file in files:
+        means = [float(np.mean([found[file][c] for found in common])) for c in columns]
+        table.append(f"| {file} | {' | '.join(f'{v:.3f}' for v in means)} |")
+    return [f"{len(common)} attributes reach the gain with every file", *table]
+
+
 def main() -> None:
-    """Print the figures of vector files."""
+    """Print the figures of vector files, and a table of them on standard error."""
     parser = argparse.ArgumentParser(prog="python -m faceflex.evaluate.vectors")
     parser.add_argument("data", type=Path, help="CelebA's folder, with landmarks beside it")
     parser.add_argument("files", nargs="+", help="vector files, or registered names")
     parser.add_argument("--model", default="vae", help="their face model")
     parser.add_argument("--attr", action="append", help="attribute; all by default; repeatable")
     parser.add_argument("--keep", action="append", default=[], help="as for edit; repeatable")
+    parser.add_argument("--watch", action="append", default=[], help="tell its change; repeatable")
     parser.add_argument("--faces", type=int, default=40, help="faces for each attribute")
     parser.add_argument("--strengths", type=float, nargs="+", default=[1.0, 2.0, 3.0])
     parser.add_argument("--gain", type=float, default=3.0, help="gain of the logit to compare at")
@@ -194,6 +233,7 @@ def main() -> None:
     pool = [r for r in records if r.held_out]
     pool = [pool[i] for i in rng.permutation(len(pool))]
     subjects = Subjects(Editor(options.model, options.files[0]), pool)
+    lines: list[dict[str, Any]] = []
     for file in options.files:
         editor = Editor(options.model, file, keep=options.keep)
         known = AttributeVectors.load(resolve(file), editor.model_id)
@@ -201,7 +241,16 @@ def main() -> None:
             if name not in cuts or name in editor.vectors.kept:
                 continue
             which = [i for i, r in enumerate(pool) if r.labels[name] < 0][: options.faces]
-            rows = measure(subjects, editor, judge, name, options.strengths, which, cuts[name][0])
+            rows = measure(
+                subjects,
+                editor,
+                judge,
+                name,
+                options.strengths,
+                which,
+                cuts[name][0],
+                options.watch,
+            )
             at = next((r for r in rows if r["strength"] == SUCCESS_AT), None)
             if at is not None:
                 info = replace(
@@ -211,11 +260,14 @@ def main() -> None:
                 )
                 known.info[name] = info
             line: dict[str, Any] = {"file": file, "attribute": name, "faces": len(which)}
+            line |= {"spread": spread(known, name)}
             line |= {"matched": at_gain(rows, options.gain), "rows": rows}
+            lines.append(line)
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
         if options.write:
             known.save(resolve(file))
+    sys.stderr.write("\n".join(comparison(lines)) + "\n")
 
 
 if __name__ == "__main__":

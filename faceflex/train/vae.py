@@ -60,6 +60,10 @@ class TrainConfig:
         Weight of the distance between the discriminator's maps of picture and decode.
     noise
         Share of the posterior's spread that is drawn.
+    share
+        How far the kept weights go from those that training began with to where it led: halfway
+        keeps most of what a polish wins, and little of what it spoils (weights of one descent may
+        be mixed; Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
     warmup
         Steps over which the rate rises.
     decay
@@ -80,6 +84,7 @@ class TrainConfig:
     adversary: float = 0.0
     matching: float = 0.0
     noise: float = 1.0
+    share: float = 1.0
     warmup: int = 100
     decay: float = 0.5
     ema: float = 0.998
@@ -167,6 +172,7 @@ class Trainer:
         if config.adversary:
             self.adversary = Adversary(config.rate, config.seed, self.device, self.workers)
         self.step = 0
+        self.began = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         if state is None:
             self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         else:
@@ -208,6 +214,7 @@ class Trainer:
         self.whole.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.ema = {k: v.to(self.device) for k, v in state["ema"].items()}
+        self.began = {k: v.to(self.device) for k, v in state["began"].items()}
         self.step = state["step"]
         if self.adversary is not None:
             self.adversary.restore(state["adversary"])
@@ -278,7 +285,9 @@ class Trainer:
     def averaged(self) -> VAE:
         """Return a model with the averaged weights, on the CPU."""
         model = VAE(self.model.config)
-        model.load_state_dict({k: v.cpu() for k, v in self.ema.items()})
+        share = self.config.share
+        mixed = {k: torch.lerp(v, self.ema[k], share) for k, v in self.began.items()}
+        model.load_state_dict({k: v.cpu() for k, v in mixed.items()})
         return model.eval()
 
     def save(self) -> None:
@@ -288,6 +297,7 @@ class Trainer:
             "model": self.whole.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema,
+            "began": self.began,
             "step": self.step,
             "adversary": None if self.adversary is None else self.adversary.state(),
         }
