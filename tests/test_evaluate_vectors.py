@@ -9,7 +9,13 @@ import torch
 from faceflex.assets import resolve
 from faceflex.data.readers import read_celeba
 from faceflex.editor import Editor
-from faceflex.evaluate.reconstruction import active_numbers, groups, perceptual, reconstruction
+from faceflex.evaluate.reconstruction import (
+    active_numbers,
+    groups,
+    judge_accuracy,
+    perceptual,
+    reconstruction,
+)
 from faceflex.evaluate.vectors import (
     Subjects,
     at_gain,
@@ -107,6 +113,7 @@ def test_reconstruction_is_measured_on_held_out_faces(cache):
     assert found["celeba"]["faces"] == int(cache.held_out.sum()) > 0
     assert found["celeba"]["perceptual"] > 0
     assert 0 <= active_numbers(cache, model) <= 12
+    assert judge_accuracy(cache, load_judge(resolve("judge"))) is None  # Two labels of forty.
     faces = cache.crops([0, 1])
     ones = np.full((2, 128, 128), 100, np.uint8)
     assert perceptual(network, faces, faces, ones) == pytest.approx([0, 0], abs=1e-6)

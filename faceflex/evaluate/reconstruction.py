@@ -20,6 +20,7 @@ from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
 from faceflex.models.codec import decode_faces, encode_faces
 from faceflex.models.features import Features, load_features, map_distance
+from faceflex.models.judge import Judge, load_judge
 from faceflex.models.vae import VAE
 
 _AGES = (
@@ -188,6 +189,20 @@ def linear_probe(cache: AlignedCache, model: VAE, penalty: float = 3e-3) -> dict
     }
 
 
+def judge_accuracy(cache: AlignedCache, judge: Judge) -> float | None:
+    """Return the judge's own mean accuracy on the held-out faces that have its labels.
+
+    A bound of sorts for the linear probe: a network trained for nothing else, on as many faces.
+    """
+    names = judge.config.names
+    index = [i for i in np.flatnonzero(cache.held_out) if set(names) <= set(cache.labels[i])]
+    if not index:
+        return None
+    truth = np.array([[cache.labels[i][n] > 0 for n in names] for i in index])
+    right: NDArray[np.bool_] = (judge.scores(cache.crops(index)) > 0.5) == truth
+    return round(float(right.mean()), 4)
+
+
 def shape_reading(cache: AlignedCache, model: VAE, shape: NDArray[np.float32]) -> dict[str, float]:
     """Measure how well landmarks are read from latents, on the held-out faces.
 
@@ -240,6 +255,7 @@ def main() -> None:
     if vectors is not None and vectors.shape is not None:
         result["landmarks"] = shape_reading(cache, model, vectors.shape)
     result["probe"] = linear_probe(cache, model)
+    result["judge"] = judge_accuracy(cache, load_judge(resolve("judge")))
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
 
 
