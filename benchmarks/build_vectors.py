@@ -1,6 +1,6 @@
 """How fast a labelled face set is encoded, against one core doing nothing but that.
 
-    python benchmarks/build_vectors.py celeba/ [--count 768] [--no-landmarks]
+    python benchmarks/build_vectors.py celeba/ [--count 768] [--no-landmarks | --five]
 
 Takes the first pictures of a set in CelebA's layout. The floor is one process that decodes,
 detects, aligns and encodes each picture, with one thread, keeping nothing. Beside it: one process
@@ -24,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from faceflex.assets import resolve
 from faceflex.data.cache import align_record
@@ -44,6 +45,14 @@ def floor(records: list[Record]) -> None:
         encode_faces(model, crops[:, :, ::-1])
 
 
+def five_of(record: Record) -> NDArray[np.float32] | None:
+    """Return what CelebA's five points would be."""
+    if record.points is None:
+        return None
+    p = record.points
+    return np.array([p[36:42].mean(axis=0), p[42:48].mean(axis=0), p[30], p[48], p[54]])
+
+
 def timed(work: Callable[[], object]) -> float:
     """Return the seconds that ``work`` takes."""
     start = time.perf_counter()
@@ -57,10 +66,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--count", type=int, default=768)
     parser.add_argument("--no-landmarks", action="store_true", help="detect faces anew")
+    parser.add_argument("--five", action="store_true", help="five points instead of landmarks")
     options = parser.parse_args()
     records = list(islice(read_any(options.data), options.count))
     if options.no_landmarks:
         records = [replace(r, points=None) for r in records]
+    if options.five:
+        records = [replace(r, points=None, five=five_of(r)) for r in records]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -195,8 +195,9 @@ def judge_accuracy(cache: AlignedCache, judge: Judge) -> float | None:
     A bound of sorts for the linear probe: a network trained for nothing else, on as many faces.
     """
     names = judge.config.names
-    index = [i for i in np.flatnonzero(cache.held_out) if set(names) <= set(cache.labels[i])]
-    if not index:
+    held_out = np.flatnonzero(cache.held_out)
+    index = held_out[[set(names) <= set(cache.labels[i]) for i in held_out]]
+    if not len(index):
         return None
     truth = np.array([[cache.labels[i][n] > 0 for n in names] for i in index])
     right: NDArray[np.bool_] = (judge.scores(cache.crops(index)) > 0.5) == truth
