@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from faceflex.cli.common import DeviceOption, note, progress, require_folder_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from faceflex.data.cache import AlignedCache
     from faceflex.train.vae import TrainConfig
 
 app = typer.Typer(help="Train models.", no_args_is_help=True, rich_markup_mode=None)
 
 
+Value = TypeVar("Value")
 CacheOption = Annotated[Path, typer.Option(help="Folder for aligned faces.")]
 DataArgument = Annotated[
     list[Path], typer.Argument(help="Folders: UTKFace, CelebA, or any pictures.")
@@ -34,6 +37,27 @@ def _open(data: list[Path], cache: Path) -> AlignedCache:
         faces = open_cache(data, cache, advance)
     note(f"{len(faces):,} faces, {int(faces.held_out.sum()):,} of them held out")
     return faces
+
+
+def _every_hundred(
+    advance: Callable[[int, int], None], tell: Callable[[Value], str]
+) -> Callable[[int, int, Value], None]:
+    """Return a report that moves the progress on, and prints a line every hundred steps."""
+
+    def report(step: int, everything: int, value: Value) -> None:
+        advance(step, everything)
+        if step % 100 == 0 or step == everything:
+            note(f"step {step:,}: {tell(value)}")
+
+    return report
+
+
+def _terms(terms: dict[str, float]) -> str:
+    return ", ".join(f"{k} {v:.4g}" for k, v in terms.items())
+
+
+def _loss(loss: float) -> str:
+    return f"loss {loss:.4f}"
 
 
 def _train(
@@ -70,13 +94,7 @@ def _train(
     if trainer.step:
         note(f"going on from step {trainer.step:,}")
     with progress("training", config.steps) as advance:
-
-        def report(step: int, everything: int, terms: dict[str, float]) -> None:
-            advance(step, everything)
-            if step % 100 == 0 or step == everything:
-                note(f"step {step:,}: " + ", ".join(f"{k} {v:.4g}" for k, v in terms.items()))
-
-        trainer.run(report)
+        trainer.run(_every_hundred(advance, _terms))
     note(f"written to {out / 'model.safetensors'}")
 
 
@@ -175,14 +193,8 @@ def features(
     require_folder_of(out)
     faces = _open(data, cache)
     with progress("training", steps) as advance:
-
-        def report(step: int, everything: int, loss: float) -> None:
-            advance(step, everything)
-            if step % 100 == 0 or step == everything:
-                note(f"step {step:,}: loss {loss:.4f}")
-
         config = ReaderTraining(steps=steps, batch=batch, seed=seed)
-        count = train_features(faces, out, config, report)
+        count = train_features(faces, out, config, _every_hundred(advance, _loss))
     note(f"{out}: trained on {count:,} faces")
 
 
@@ -243,13 +255,8 @@ def judge(
     require_folder_of(out)
     faces = _open(data, cache)
     with progress("training", steps) as advance:
-
-        def report(step: int, everything: int, loss: float) -> None:
-            advance(step, everything)
-            if step % 100 == 0 or step == everything:
-                note(f"step {step:,}: loss {loss:.4f}")
-
-        auc = train_judge(faces, out, ReaderTraining(steps=steps, batch=batch, seed=seed), report)
+        config = ReaderTraining(steps=steps, batch=batch, seed=seed)
+        auc = train_judge(faces, out, config, _every_hundred(advance, _loss))
     worst = sorted(auc, key=lambda name: auc[name])[:3]
     note(
         f"{out}: mean AUC {sum(auc.values()) / max(len(auc), 1):.3f} over {len(auc)} attributes, "

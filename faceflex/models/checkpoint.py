@@ -15,7 +15,7 @@ from torch import nn
 from faceflex.models.face_flex import FaceFlex
 from faceflex.models.identity import KIND, KINDS, WHAT, model_id
 from faceflex.models.vae import VAE, VAEConfig
-from faceflex.tensors import damage_named, read_arrays, read_config, write_arrays
+from faceflex.tensors import Arrays, damage_named, read_arrays, read_config, write_arrays
 
 Network = TypeVar("Network", bound=nn.Module)
 Config = TypeVar("Config")
@@ -44,6 +44,14 @@ def save_network(
     write_arrays(path, small, metadata | {k: json.dumps(v) for k, v in (extra or {}).items()})
 
 
+def _fill(network: nn.Module, weights: Arrays) -> None:
+    """Give a network its weights; what batch normalisation counts while training may be missing."""
+    tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
+    missing, unexpected = network.load_state_dict(tensors, strict=False, assign=True)
+    if unexpected or any(not k.endswith("batches_tracked") for k in missing):
+        raise ValueError("its parts do not fit together")
+
+
 def load_network(
     path: Path, kind: str, what: str, make: Callable[[Config], Network], shape: type[Config]
 ) -> Network:
@@ -70,10 +78,7 @@ def load_network(
     weights, metadata = read_arrays(path, kind, what)
     with damage_named(path, what):
         network = make(read_config(metadata["config"], shape))
-        tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
-        missing, unexpected = network.load_state_dict(tensors, strict=False)
-        if unexpected or any(not k.endswith("batches_tracked") for k in missing):
-            raise ValueError("its parts do not fit together")
+        _fill(network, weights)
     return network.eval()
 
 
@@ -131,9 +136,6 @@ def load_vae(path: Path, device: str = "cpu") -> tuple[VAE, str]:
             model = VAE(read_config(metadata["config"], VAEConfig))
         else:
             model = FaceFlex(**json.loads(metadata["config"]))
-        tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
-        missing, unexpected = model.load_state_dict(tensors, strict=False, assign=True)
-        if unexpected or any("running" not in k and "tracked" not in k for k in missing):
-            raise ValueError("its parts do not fit together")
+        _fill(model, weights)
         identity = metadata["id"]
     return model.eval().to(device), identity

@@ -21,6 +21,9 @@ _SLOPE = 0.2
 class _Norm(nn.BatchNorm2d):
     """Batch normalisation over one picture at a time."""
 
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__(channels, eps, track_running_stats=False)
+
     def forward(self, x: Tensor) -> Tensor:
         return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 

@@ -46,17 +46,13 @@ def import_weights(source: Path, target: Path) -> str:
         state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
         width, latent = len(state["e1.weight"]), len(state["fc1.weight"])
         network = FaceFlex(width, latent)
-        missing, unexpected = network.load_state_dict(state, strict=False)
-        if unexpected or any(not k.endswith("batches_tracked") for k in missing):
-            raise ValueError(f"{len(missing)} parts missing, {len(unexpected)} unknown")
+        # Averages over batches are kept there, and were never used.
+        used = {k: v for k, v in state.items() if "running" not in k and "tracked" not in k}
+        network.load_state_dict(used)
     except Exception as error:  # Foreign files raise whatever their damage leads to.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise AssetError(f"{source}: not Face Flex's weights ({reason[:160]})") from error
-    weights = {
-        k: v.half().numpy()
-        for k, v in network.state_dict().items()
-        if "running" not in k and "tracked" not in k
-    }
+    weights = {k: v.half().numpy() for k, v in network.state_dict().items()}
     if not all(np.isfinite(v).all() for v in weights.values()):
         raise AssetError(f"{source}: has numbers that are not finite")
     identity = model_id(weights)
