@@ -266,7 +266,7 @@ class Editor:
         for edit in edits:
             canvas = rgb.copy()
             for face in faces:
-                after = [next(decoded) for _ in edit.latents(face.latent)]
+                after = [next(decoded) for _ in edit.parts()]
                 if face.region is not None:
                     self.apply(canvas, face, edit, after)
             yield canvas

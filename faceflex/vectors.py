@@ -77,6 +77,13 @@ class AttributeInfo:
         return "does not work"
 
 
+def agreement(versions: NDArray[np.float32]) -> float:
+    """Return the mean cosine between versions (V, D); 0 when there is but one."""
+    units = versions / np.maximum(np.linalg.norm(versions, axis=1, keepdims=True), 1e-12)
+    n = len(units)
+    return round(float(((units.sum(axis=0) ** 2).sum() - n) / max(1, n * (n - 1))), 4)
+
+
 def describe(
     versions: NDArray[np.float32],
     gap: float,
@@ -95,15 +102,12 @@ def describe(
     auc, estimator
         As in :class:`AttributeInfo`.
     """
-    units = versions / np.maximum(np.linalg.norm(versions, axis=1, keepdims=True), 1e-12)
-    n = len(units)
-    agreement = float(((units.sum(axis=0) ** 2).sum() - n) / max(1, n * (n - 1)))
     return AttributeInfo(
         int((has > 0).sum()),
         int((has < 0).sum()),
         round(gap, 4),
         None if auc is None else round(auc, 4),
-        round(agreement, 4),
+        agreement(versions),
         estimator,
     )
 

@@ -189,8 +189,7 @@ def _checked(request: Request, editor: Editor) -> Request:
     for name in attributes:
         vectors.sample(name, request.samples)
     settings = {vectors.find(name): value for name, value in request.settings.items()}
-    for name in settings:
-        vectors.mean(name)
+    editor.edit_of(settings)  # Says now what cannot be kept while these are edited.
     return replace(request, attributes=attributes, settings=settings)
 
 

@@ -81,10 +81,12 @@ def _train(
     workers, where = join_workers(pick_device(device))
     model = None if start is None else load_vae(resolve(start))[0]
     compared = None if features is None else load_features(features)
+    # The first process makes the cache, if need be; the others find it there.
     if workers.first:
-        _open(data, cache)
+        faces = _open(data, cache)
     workers.wait()
-    faces = open_cache(data, cache)
+    if not workers.first:
+        faces = open_cache(data, cache)
     trainer = Trainer(
         faces, out, config, device=where, start=model, features=compared, workers=workers
     )

@@ -16,7 +16,7 @@ from faceflex.models.face_flex import KIND, FaceFlex
 from faceflex.models.identity import model_id
 from faceflex.models.pickles import read_pickled_arrays
 from faceflex.tensors import write_arrays
-from faceflex.vectors import AttributeInfo, AttributeVectors
+from faceflex.vectors import AttributeInfo, AttributeVectors, agreement
 
 _GROUP = 200
 
@@ -98,17 +98,9 @@ def import_vectors(sources: Sequence[Path], model: str, latent: int) -> Attribut
         found = read_versions(path)
         if found.shape[1] != latent:
             raise AssetError(f"{path}: has {found.shape[1]} numbers a vector; the model {latent}")
-        mean = found.mean(axis=0)
-        units = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-        n = len(units)
-        agreement = float(((units.sum(axis=0) ** 2).sum() - n) / max(1, n * (n - 1)))
         versions[path.stem] = found
+        count, gap = _GROUP * len(found), float(np.linalg.norm(found.mean(axis=0)))
         info[path.stem] = AttributeInfo(
-            _GROUP * n,
-            _GROUP * n,
-            round(float(np.linalg.norm(mean)), 4),
-            None,
-            round(agreement, 4),
-            "face-flex",
+            count, count, round(gap, 4), None, agreement(found), "face-flex"
         )
     return AttributeVectors(versions, info, model)

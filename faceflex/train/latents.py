@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +65,12 @@ class Latents:
     points: NDArray[np.float32]
     left_out: dict[str, str]
 
-    @property
+    @cached_property
     def mirror_points(self) -> NDArray[np.float32]:
         """Landmarks of the mirror images."""
         return np.stack([mirrored(p, SIZE) for p in self.points])
 
-    @property
+    @cached_property
     def held_out(self) -> NDArray[np.bool_]:
         """(N,) which faces are kept apart."""
         return np.array([r.held_out for r in self.records])

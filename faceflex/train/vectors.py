@@ -43,7 +43,7 @@ def build_vectors(
     Parameters
     ----------
     faces
-        Encoded faces with labels. When fewer than ten of a class are held out, all are used.
+        Encoded faces with labels. Of fewer than 3,000 none is held out.
     model_id
         The face model's id.
     attributes
@@ -76,6 +76,7 @@ def build_vectors(
     # The mean of a face and its mirror image: no label knows left from right, and directions of
     # symmetric attributes come out symmetric.
     z = ((faces.plain + faces.mirror) / 2).astype(np.float32)
+    z, unseen = z[~apart], z[apart]
     train = {name: values[~apart] for name, values in labels.items()}
     readers = dict(base.readers) if base is not None else {}
     found, info = {}, {}
@@ -84,7 +85,7 @@ def build_vectors(
     for name in wanted:
         known = train[name] != 0
         vectors, gap = estimate(
-            z[~apart],
+            z,
             train,
             name,
             estimator=estimator,
@@ -93,9 +94,9 @@ def build_vectors(
             kinds=kinds if name in expressions else None,
         )
         found[name] = vectors
-        reader = ridge(z[~apart][known], train[name][known, None].astype(np.float64))
+        reader = ridge(z[known], train[name][known, None].astype(np.float64))
         readers[name] = reader[:, 0].astype(np.float32)
-        auc = _auc(z[apart] @ reader[:, 0], labels[name][apart])
+        auc = _auc(unseen @ reader[:, 0], labels[name][apart])
         info[name] = describe(vectors, gap, train[name], auc, estimator)
     return AttributeVectors(found, info, model_id, shape, readers)
 
