@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 from faceflex.errors import FaceflexError
 
 
+class _Stopped(SystemExit):
+    """A signal asks to stop: everything is left in order on the way out."""
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    raise _Stopped(128 + number)
+
+
 def main() -> None:
     """Run the command line."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # As nohup asks for.
+            signal.signal(number, _stop)
     from faceflex.cli.app import app
 
     try:
         app(prog_name="faceflex")
+    except _Stopped:
+        _say("stopped; every file written is whole (edit goes on with --skip-existing)")
+        raise
     except FaceflexError as error:
         _say(str(error))
         sys.exit(error.exit_code)

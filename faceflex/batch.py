@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,98 +18,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import __version__
-from faceflex.editor import Edit, Editor, PreparedFace
+from faceflex.editor import Decodes, Editor
 from faceflex.errors import PhotoError
 from faceflex.faces import Face
+from faceflex.files import close_stdout, sweep
+from faceflex.job import EditJob, Target, extras_of, outputs_of, suffix_of
 from faceflex.photo import Photo, encode_photo, load_photo, write_file
-from faceflex.photo.load import FORMATS
 from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
 from faceflex.photo.save import format_for
-from faceflex.plan import Output, Request, choose_faces, plan, strength_name
+from faceflex.plan import Output, choose_faces, strength_name
+from faceflex.prepared import Edit, PreparedFace
 
 if TYPE_CHECKING:
     from faceflex.evaluate.identity import IdentityWatch
+    from faceflex.plots import ContactSheet
 
 ReadSource = Callable[[str], tuple["bytes | str", str]]
 
-
-@dataclass(frozen=True)
-class EditJob:
-    """What to do with each photo, and where results go.
-
-    Attributes
-    ----------
-    request
-        The pictures to make.
-    faces
-        Which faces, as :func:`faceflex.plan.choose_faces` takes them.
-    seed
-        Fixes which versions of the vectors are drawn.
-    sheet, landmarks
-        Also write a contact sheet of a sweep; the photo with its landmarks drawn.
-    provenance
-        Mark outputs as edited with a model.
-    overwrite, skip_existing
-        What to do about outputs that exist; without either they are an error.
-    identity
-        Measure how far each edit moves a person's identity, where dlib's descriptor is at hand.
-    max_identity_distance
-        Refuse outputs in which a face moves farther than this.
-    explain
-        Folder for pictures of the stages of each face's strongest edit.
-    """
-
-    request: Request
-    faces: tuple[str, ...] = ()
-    seed: int = 0
-    sheet: bool = True
-    landmarks: bool = False
-    provenance: bool = True
-    overwrite: bool = False
-    skip_existing: bool = False
-    identity: bool = False
-    max_identity_distance: float | None = None
-    explain: Path | None = None
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where one photo's results go: a folder, or one file (None: standard output).
-
-    ``label`` is the photo's name without its suffix, made different from the others' of a run.
-    """
-
-    folder: Path
-    file: Path | None = None
-    stdout: bool = False
-    label: str = ""
-
-
-def _suffix(name: str, photo: Photo) -> str:
-    return Path(name).suffix or FORMATS[photo.format][0]
-
-
-def _outputs(job: EditJob, target: Target, argument: str, photo: Photo) -> list[Output]:
-    stem = "stdin" if argument == "-" else Path(argument).stem
-    outputs = plan(job.request, target.folder, stem, _suffix(argument, photo))
-    if target.file is not None or target.stdout:
-        (only,) = outputs
-        path = None if target.stdout else target.file
-        outputs = [Output(path, only.attribute, only.strength, only.sample, only.settings)]
-    return outputs
-
-
-def planned_paths(job: EditJob, target: Target, argument: str) -> list[Path | None]:
-    """Return where the pictures of a photo would go, from its name alone; None: standard output.
-
-    A photo without a suffix gets that of its format when it is opened; here it has none.
-    """
-    if target.stdout or target.file is not None:
-        return [target.file]
-    stem = "stdin" if argument == "-" else Path(argument).stem
-    found = plan(job.request, target.folder, stem, Path(argument).suffix)
-    sheet = [target.folder / "sheet.png"] if job.request.attributes and job.sheet else []
-    return [*(o.path for o in found), *sheet]
+_AT_WORK = 600e6  # Bytes of the pictures that threads may work on at once, beyond two.
+_PER_PIXEL, _PER_FACE_PIXEL = 8, 60  # Bytes that an output needs while it is made.
 
 
 def _edits(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> list[Edit]:
@@ -126,17 +55,6 @@ def _edits(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> list[Edit
     return edits
 
 
-def _is_free(job: EditJob, path: Path, source: str) -> bool:
-    """Tell whether to write ``path``; refuse what would be overwritten, the photo itself always."""
-    if not os.path.lexists(path):
-        return True
-    if source != "-" and path.exists() and path.samefile(source):
-        raise PhotoError(f"{path}: is the photo itself; choose another output")
-    if job.overwrite or job.skip_existing:
-        return job.overwrite
-    raise PhotoError(f"{path}: exists; use --overwrite, --skip-existing or another --out")
-
-
 def _xmp(photo: Photo, editor: Editor, output: Output) -> bytes:
     settings = {k: strength_name(v) for k, v in output.settings.items()}
     if output.sample > 1:
@@ -145,38 +63,13 @@ def _xmp(photo: Photo, editor: Editor, output: Output) -> bytes:
     return marked_xmp(photo.xmp, "faceflex", version, settings)
 
 
-def _record(
-    name: str,
-    output: Output,
-    seconds: float,
-    provenance: str | None,
-    faces: Sequence[PreparedFace],
-    distances: Sequence[float | None],
-) -> dict[str, Any]:
-    return {
-        "photo": name,
-        "output": "-" if output.path is None else str(output.path),
-        "attribute": output.attribute,
-        "strength": output.strength,
-        "sample": output.sample,
-        "settings": output.settings,
-        "seconds": round(seconds, 4),
-        "provenance": provenance,
-        "faces": [
-            {
-                "index": p.face.index,
-                "box": list(p.face.box),
-                "score": round(p.face.score, 4),
-                "identity_distance": None if distance is None else round(distance, 4),
-                "remarks": list(p.remarks),
-            }
-            for p, distance in zip(faces, distances, strict=True)
-        ],
-    }
-
-
 def edit_one(
-    job: EditJob, editor: Editor, argument: str, target: Target, read: ReadSource
+    job: EditJob,
+    editor: Editor,
+    argument: str,
+    target: Target,
+    read: ReadSource,
+    threads: int = 1,
 ) -> Iterator[dict[str, Any]]:
     """Edit one photo.
 
@@ -190,6 +83,8 @@ def edit_one(
         Where its results go.
     read
         Gives the content and the name of an argument.
+    threads
+        How many outputs to work on at once, as far as memory allows.
 
     Yields
     ------
@@ -202,10 +97,13 @@ def edit_one(
     """
     source, name = read(argument)
     photo = load_photo(source, name)
-    planned = _outputs(job, target, argument, photo)
-    outputs = [o for o in planned if o.path is None or _is_free(job, o.path, argument)]
-    extras = _extras(job, target, argument, photo)
-    extras = {k: path for k, path in extras.items() if _is_free(job, path, argument)}
+    suffix = suffix_of(argument, photo.format)
+    planned = outputs_of(job, target, argument, suffix)
+    extras = extras_of(job, target, argument, suffix)
+    for folder in {path.parent for path in (*(o.path for o in planned), *extras.values()) if path}:
+        sweep(folder)
+    outputs = [o for o in planned if o.path is None or job.is_free(o.path, argument)]
+    extras = {k: path for k, path in extras.items() if job.is_free(path, argument)}
     if not outputs and not extras:
         return
     every = editor.find_faces(photo.rgb)
@@ -218,98 +116,206 @@ def edit_one(
     # A sheet shows all outputs, also those that were there already.
     shown = planned if "sheet" in extras else outputs
     if shown:
-        yield from _make(
-            job, editor, photo, faces, outputs, shown, extras.get("sheet"), target.label
+        yield from _Making(job, editor, photo, target, faces).run(
+            outputs, shown, extras.get("sheet"), threads
         )
 
 
-def _extras(job: EditJob, target: Target, argument: str, photo: Photo) -> dict[str, Path]:
-    """Return where the contact sheet and the landmark picture go."""
-    found: dict[str, Path] = {}
-    if target.stdout:
-        return found
-    suffix = _suffix(argument, photo)
-    if job.request.attributes and target.file is None and job.sheet:
-        found["sheet"] = target.folder / "sheet.png"
-    if job.landmarks:
-        if target.file is not None:
-            found["landmarks"] = target.file.with_name(f"{target.file.stem}-landmarks{suffix}")
-        elif job.request.attributes:
-            found["landmarks"] = target.folder / f"landmarks{suffix}"
-        else:
-            stem = "stdin" if argument == "-" else Path(argument).stem
-            found["landmarks"] = target.folder / f"{stem}-landmarks{suffix}"
-    return found
+@dataclass
+class _Made:
+    """One output: its record, and its cell of the contact sheet."""
+
+    output: Output
+    record: dict[str, Any] | None = None
+    cell: NDArray[np.uint8] | None = None
 
 
-def _make(
-    job: EditJob,
-    editor: Editor,
-    photo: Photo,
-    faces: Sequence[Face],
-    outputs: Sequence[Output],
-    shown: Sequence[Output],
-    sheet_path: Path | None,
-    label: str,
-) -> Iterator[dict[str, Any]]:
-    """Render and write."""
-    started = time.perf_counter()
-    prepared = editor.prepare(photo.rgb, faces)
-    watch = _watch(job, editor, photo.rgb, prepared)
-    wanted = {o.path for o in outputs}
-    sheet, rows, columns = None, slice(None), slice(None)
-    if sheet_path is not None:
-        from faceflex.plots import ContactSheet, window
+class _Making:
+    """Renders and writes the outputs of one photo."""
 
-        rows, columns = window(photo.rgb.shape, faces)
-        sheet = ContactSheet(photo.rgb[rows, columns])
-    edits = _edits(editor, job, shown)
-    if job.explain is not None:
-        strongest = max(edits, key=lambda e: e.size)
-        folder = job.explain / (label or Path(photo.name).stem)
-        _explain(job, editor, photo, prepared, strongest, folder)
-    pictures = editor.render(photo.rgb, prepared, edits)
-    for output, picture in zip(shown, pictures, strict=True):
-        if sheet is not None and output.attribute is not None and output.strength is not None:
-            row = f"sample {output.sample}" if job.request.samples > 1 else ""
-            caption = f"{output.attribute} {strength_name(output.strength)}"
-            sheet.add(f"{output.attribute} {row}".rstrip(), caption, picture[rows, columns])
-        if output.path not in wanted:
-            continue
-        distances = watch.distances(picture) if watch else [None] * len(prepared)
+    def __init__(
+        self, job: EditJob, editor: Editor, photo: Photo, target: Target, faces: Sequence[Face]
+    ) -> None:
+        self.job, self.editor, self.photo, self.target = job, editor, photo, target
+        self.started = time.perf_counter()
+        self.faces = editor.prepare(photo.rgb, faces)
+        self.watch, self.alone = self._watch(), threading.Lock()
+
+    def run(
+        self,
+        outputs: Sequence[Output],
+        shown: Sequence[Output],
+        sheet_path: Path | None,
+        threads: int,
+    ) -> Iterator[dict[str, Any]]:
+        """Make all, in order; yield their records."""
+        sheet, crop = None, None
+        if sheet_path is not None:
+            from faceflex.plots import ContactSheet, window
+
+            crop = window(self.photo.rgb.shape, [p.face for p in self.faces])
+            sheet = ContactSheet(self.photo.rgb[crop])
+        edits = _edits(self.editor, self.job, shown)
+        self._explain(edits)
+        wanted = {o.path for o in outputs}
+        decodes = self.editor.decode(self.faces, edits)
+        tasks = (
+            lambda o=output, e=edit, d=decoded: self._one(o, e, d, o.path in wanted, crop)  # type: ignore[misc]
+            for output, edit, decoded in zip(shown, edits, decodes, strict=True)
+        )
+        for made in in_order(tasks, min(threads, self._room(), len(shown))):
+            self._show(sheet, made)
+            if made.record is not None:
+                now = time.perf_counter()
+                if "seconds" in made.record:
+                    made.record["seconds"] = round(now - self.started, 4)
+                    self.started = now
+                yield made.record
+        if sheet is not None and sheet_path is not None:
+            _write_png(sheet_path, sheet.draw(), self.job.overwrite)
+
+    def _room(self) -> int:
+        """Return how many outputs memory allows at once."""
+        height, width = self.photo.rgb.shape[:2]
+        face = max((p.region.mask.size for p in self.faces if p.region is not None), default=0)
+        needed = _PER_PIXEL * height * width + _PER_FACE_PIXEL * face
+        return max(2, int(_AT_WORK / needed))
+
+    def _one(
+        self,
+        output: Output,
+        edit: Edit,
+        decoded: Decodes,
+        wanted: bool,
+        crop: tuple[slice, slice] | None,
+    ) -> _Made:
+        """Make one output; several threads do so at once."""
+        picture = self.editor.draw(self.photo.rgb, self.faces, edit, decoded)
+        made = _Made(output)
+        if crop is not None:
+            from faceflex.plots import thumbnail
+
+            made.cell = thumbnail(picture[crop])
+        if wanted:
+            made.record = self._write(output, picture)
+        return made
+
+    def _write(self, output: Output, picture: NDArray[np.uint8]) -> dict[str, Any]:
+        """Write an output, unless it is refused; return its record."""
+        distances: list[float | None] = [None] * len(self.faces)
+        if self.watch is not None:
+            with self.alone:
+                distances = self.watch.distances(picture)
+        limit = self.job.max_identity_distance
         worst = max((d for d in distances if d is not None), default=0.0)
-        if job.max_identity_distance is not None and worst > job.max_identity_distance:
-            yield _refused(photo.name, output, worst, job.max_identity_distance)
-            continue
+        if limit is not None and worst > limit:
+            return _refused(self.photo.name, output, worst, limit)
+        photo = self.photo
         form = photo.format if output.path is None else _format(output.path, photo)
-        marked = job.provenance and form != "BMP"
-        data = encode_photo(
-            photo, picture, target=form, xmp=_xmp(photo, editor, output) if marked else None
-        )
+        marked = self.job.provenance and form != "BMP"
+        xmp = _xmp(photo, self.editor, output) if marked else None
+        data = encode_photo(photo, picture, target=form, xmp=xmp)
         if output.path is None:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            _to_stdout(data)
         else:
-            write_file(output.path, data, overwrite=job.overwrite)
-        now = time.perf_counter()
-        provenance = DIGITAL_SOURCE_TYPE if marked else None
-        yield _record(photo.name, output, now - started, provenance, prepared, distances)
-        started = now
-    if sheet is not None and sheet_path is not None:
-        _write_png(sheet_path, sheet.draw(), job.overwrite)
+            write_file(output.path, data, overwrite=self.job.overwrite)
+        return _record(
+            photo.name, output, DIGITAL_SOURCE_TYPE if marked else None, self.faces, distances
+        )
+
+    def _show(self, sheet: ContactSheet | None, made: _Made) -> None:
+        """Put an output on the contact sheet."""
+        output = made.output
+        if sheet is None or made.cell is None or output.strength is None:
+            return
+        row = f"sample {output.sample}" if self.job.request.samples > 1 else ""
+        caption = f"{output.attribute} {strength_name(output.strength)}"
+        sheet.add(f"{output.attribute} {row}".rstrip(), caption, made.cell)
+
+    def _watch(self) -> IdentityWatch | None:
+        """Return what measures identity, if the job asks for it."""
+        limit = self.job.max_identity_distance
+        if limit is None and not self.job.identity:
+            return None
+        from faceflex.evaluate.identity import IdentityWatch, available
+
+        if limit is None and not available():
+            return None
+        points = [p.face.points for p in self.faces]
+        return IdentityWatch(self.editor.landmarks, self.photo.rgb, points)
+
+    def _explain(self, edits: Sequence[Edit]) -> None:
+        """Write the stages of the strongest edit, a folder for each face."""
+        if self.job.explain is None:
+            return
+        from faceflex.explain import explain, sheet
+
+        strongest = max(edits, key=lambda e: e.size)
+        place = self.job.explain / (self.target.label or Path(self.photo.name).stem)
+        for face in self.faces:
+            stages = explain(self.editor, self.photo.rgb, face, strongest)
+            folder = place / f"face-{face.face.index}"
+            sweep(folder)
+            files = {
+                f"{number:02d}-{caption.replace(', ', '-').replace(' ', '-')}.png": picture
+                for number, (caption, picture) in enumerate(stages.items(), start=1)
+            }
+            if stages:
+                files["all.png"] = sheet(stages)
+            for name, picture in files.items():
+                if self.job.is_free(folder / name, "-"):
+                    _write_png(folder / name, picture, self.job.overwrite)
 
 
-def _watch(
-    job: EditJob, editor: Editor, rgb: NDArray[np.uint8], prepared: Sequence[PreparedFace]
-) -> IdentityWatch | None:
-    """Return what measures identity, if the job asks for it."""
-    if job.max_identity_distance is None and not job.identity:
-        return None
-    from faceflex.evaluate.identity import IdentityWatch, available
+def in_order(tasks: Iterable[Callable[[], Any]], threads: int) -> Iterator[Any]:
+    """Run tasks in threads; yield what they return, in their order.
 
-    if job.max_identity_distance is None and not available():
-        return None
-    return IdentityWatch(editor.landmarks, rgb, [p.face.points for p in prepared])
+    No more than ``threads`` results exist at once; the first exception ends it.
+    """
+    if threads <= 1:
+        yield from (task() for task in tasks)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[Future[Any]] = deque()
+        try:
+            for task in tasks:
+                if len(running) == threads:
+                    yield running.popleft().result()
+                running.append(pool.submit(task))
+            while running:
+                yield running.popleft().result()
+        finally:
+            for waiting in running:
+                waiting.cancel()
+
+
+def _record(
+    name: str,
+    output: Output,
+    provenance: str | None,
+    faces: Sequence[PreparedFace],
+    distances: Sequence[float | None],
+) -> dict[str, Any]:
+    return {
+        "photo": name,
+        "output": "-" if output.path is None else str(output.path),
+        "attribute": output.attribute,
+        "strength": output.strength,
+        "sample": output.sample,
+        "settings": output.settings,
+        "seconds": 0.0,
+        "provenance": provenance,
+        "faces": [
+            {
+                "index": p.face.index,
+                "box": list(p.face.box),
+                "score": round(p.face.score, 4),
+                "identity_distance": None if distance is None else round(distance, 4),
+                "remarks": list(p.remarks),
+            }
+            for p, distance in zip(faces, distances, strict=True)
+        ],
+    }
 
 
 def _refused(name: str, output: Output, worst: float, limit: float) -> dict[str, Any]:
@@ -327,36 +333,20 @@ def _refused(name: str, output: Output, worst: float, limit: float) -> dict[str,
     }
 
 
-def _explain(
-    job: EditJob,
-    editor: Editor,
-    photo: Photo,
-    prepared: Sequence[PreparedFace],
-    edit: Edit,
-    place: Path,
-) -> None:
-    """Write the stages of an edit below ``place``, a folder for each face."""
-    from faceflex.explain import explain, sheet
-
-    for face in prepared:
-        stages = explain(editor, photo.rgb, face, edit)
-        folder = place / f"face-{face.face.index}"
-        files = {
-            f"{number:02d}-{caption.replace(', ', '-').replace(' ', '-')}.png": picture
-            for number, (caption, picture) in enumerate(stages.items(), start=1)
-        }
-        if stages:
-            files["all.png"] = sheet(stages)
-        for name, picture in files.items():
-            if _is_free(job, folder / name, "-"):
-                _write_png(folder / name, picture, job.overwrite)
-
-
 def _format(path: Path, photo: Photo) -> str:
     """Return the photo's own format, unless the output's name asks for another."""
     suffix = path.suffix.lower()
     own = Path(photo.name).suffix.lower()
     return photo.format if suffix == own else format_for(path)
+
+
+def _to_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        close_stdout()
+        raise PhotoError(f"standard output: cannot be written ({error.strerror})") from None
 
 
 def _write_png(path: Path, picture: NDArray[np.uint8], overwrite: bool) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,14 @@ from faceflex.attributes import Carry, carry
 from faceflex.compose.blur import edge_blur
 from faceflex.compose.clone import blend
 from faceflex.compose.detail import paste, transfer
-from faceflex.compose.region import Region, face_region
+from faceflex.compose.region import face_region
 from faceflex.compose.warp import motion
 from faceflex.faces import Face, find_faces
 from faceflex.faces.align import align, apply
 from faceflex.faces.landmarks import LandmarkModel
-from faceflex.faces.lips import Lips, find_lips
+from faceflex.faces.lips import find_lips
 from faceflex.models.identity import read_id
+from faceflex.prepared import Edit, PreparedFace
 from faceflex.remarks import TYPICAL, remarks
 
 if TYPE_CHECKING:
@@ -30,78 +31,10 @@ if TYPE_CHECKING:
     from faceflex.vectors import AttributeVectors
 
 
-@dataclass(frozen=True)
-class PreparedFace:
-    """A face, encoded.
+Decodes = list[list[NDArray[np.float32]]]
+"""A list for each face: the face after each part of an edit."""
 
-    Attributes
-    ----------
-    face
-        Where it is.
-    region
-        The part of the photo that an edit of it touches; None when it lies outside.
-    latent
-        (D,) float32 posterior mean.
-    decoded
-        (128, 128, 3) float32 in [0, 1]: what the model makes of the face as it is.
-    crop
-        (128, 128, 3) uint8: the aligned face.
-    points
-        (68, 2) float32 landmarks in pixels of the crop.
-    lips
-        The edges of the inner lips, in pixels of the crop.
-    blur
-        How blurred it is, in pixels of the photo.
-    remarks
-        What is hard about it, a phrase each.
-    """
-
-    face: Face
-    region: Region | None
-    latent: NDArray[np.float32]
-    decoded: NDArray[np.float32]
-    crop: NDArray[np.uint8]
-    points: NDArray[np.float32]
-    lips: Lips
-    blur: float = 0.0
-    remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Edit:
-    """What is done to a face: first what lies on it, then what moves it.
-
-    Attributes
-    ----------
-    shift, how
-        (D,) what is added to its latent and moves the photo's pixels, and how that is carried over.
-    content, how_content
-        (D,) what is added before and moves nothing, such as hair on the skin; likewise.
-    """
-
-    shift: NDArray[np.float32]
-    how: Carry
-    content: NDArray[np.float32]
-    how_content: Carry
-
-    def parts(self) -> list[tuple[NDArray[np.float32], Carry]]:
-        """Return the parts that change anything, in their order."""
-        both = ((self.content, self.how_content), (self.shift, self.how))
-        return [(shift, how) for shift, how in both if shift.any()]
-
-    def latents(self, latent: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return a face's latent (D,) after each part."""
-        found = []
-        for shift, _ in self.parts():
-            latent = latent + shift
-            found.append(latent)
-        return found
-
-    @property
-    def size(self) -> float:
-        """How much is added in all, as a sum of absolute values."""
-        return float(np.abs(self.shift).sum() + np.abs(self.content).sum())
-
+_LATENTS = 64  # Decoded at a time; more would only need more memory.
 
 METHODS = ("transfer", "difference", "paste")
 """How an edit gets into the photo: its change is transferred to the photo's own pixels; only the
@@ -110,6 +43,9 @@ difference of the decodes is added; or the decode is pasted, as Face Flex does."
 
 class Editor:
     """Edits photos; loads each model once, when it is first needed.
+
+    Sent to another process, it arrives without its models and loads them there; equal editors are
+    one in that process.
 
     Parameters
     ----------
@@ -139,6 +75,10 @@ class Editor:
         self._model_name, self._vectors_name = model, vectors
         self._landmark_name, self.detector = landmark_model, detector
         self._device, self.method, self._keep = device, method, tuple(keep)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = (self._model_name, self._vectors_name, self._landmark_name)
+        return _same_editor, (*names, self.detector, self._device, self.method, self._keep)
 
     @cached_property
     def model(self) -> VAE:
@@ -257,19 +197,54 @@ class Editor:
         ------
         (H, W, 3) uint8, all faces edited; outside their masks equal to the photo.
         """
+        for edit, decoded in zip(edits, self.decode(faces, edits), strict=True):
+            yield self.draw(rgb, faces, edit, decoded)
+
+    def decode(self, faces: Sequence[PreparedFace], edits: Sequence[Edit]) -> Iterator[Decodes]:
+        """Decode edited faces, many at a time.
+
+        Yields
+        ------
+        For each edit, a list for each face: the decodes that :meth:`apply` takes.
+        """
         from faceflex.models.codec import decode_float
 
-        latents = [z for edit in edits for face in faces for z in edit.latents(face.latent)]
-        decoded: Iterator[NDArray[np.float32]] = iter(())
-        if latents:
-            decoded = iter(decode_float(self.model, np.array(latents)))
-        for edit in edits:
-            canvas = rgb.copy()
-            for face in faces:
-                after = [next(decoded) for _ in edit.parts()]
-                if face.region is not None:
-                    self.apply(canvas, face, edit, after)
-            yield canvas
+        step = max(1, _LATENTS // max(1, 2 * len(faces)))
+        for start in range(0, len(edits), step):
+            some = edits[start : start + step]
+            latents = [z for edit in some for face in faces for z in edit.latents(face.latent)]
+            decoded: Iterator[NDArray[np.float32]] = iter(())
+            if latents:
+                decoded = iter(decode_float(self.model, np.array(latents)))
+            for edit in some:
+                count = len(edit.parts())
+                yield [[next(decoded) for _ in range(count)] for _ in faces]
+
+    def draw(
+        self,
+        rgb: NDArray[np.uint8],
+        faces: Sequence[PreparedFace],
+        edit: Edit,
+        decoded: Decodes,
+    ) -> NDArray[np.uint8]:
+        """Make the picture of one edit; several threads may do so at once.
+
+        Parameters
+        ----------
+        rgb, faces, edit
+            As for :meth:`render`.
+        decoded
+            From :meth:`decode`.
+
+        Returns
+        -------
+        (H, W, 3) uint8.
+        """
+        canvas = rgb.copy()
+        for face, after in zip(faces, decoded, strict=True):
+            if face.region is not None:
+                self.apply(canvas, face, edit, after)
+        return canvas
 
     def apply(
         self,
@@ -349,3 +324,19 @@ class Editor:
             blur=face.blur,
             trace=trace,
         )
+
+
+@lru_cache(maxsize=2)
+def _same_editor(
+    model: str | Path,
+    vectors: str | Path,
+    landmark_model: str | Path,
+    detector: str,
+    device: str,
+    method: str,
+    keep: tuple[str, ...],
+) -> Editor:
+    """Return this process' editor of such a kind."""
+    return Editor(
+        model, vectors, landmark_model, detector=detector, device=device, method=method, keep=keep
+    )

@@ -14,7 +14,8 @@ from faceflex.compose.warp import GRID, Motion
 from faceflex.faces.align import SIZE
 
 if TYPE_CHECKING:
-    from faceflex.editor import Edit, Editor, PreparedFace
+    from faceflex.editor import Editor
+    from faceflex.prepared import Edit, PreparedFace
 
 _SIDE, _CAPTION, _COLUMNS = 384, 22, 5
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from faceflex.cli.edit_run import Summary
+from faceflex.stream import Outcome
 
 
 @pytest.fixture
@@ -59,15 +60,21 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be(run, folder, tmp_path):
 
 
 def test_exit_codes_follow_from_what_became_of_the_photos():
-    assert Summary(done=["a"]).code == 0
-    assert Summary(skipped=["a"]).code == 0
-    assert Summary(no_face=["a", "b"]).code == 3
-    assert Summary(done=["a"], no_face=["b"]).code == 1
-    assert Summary(no_face=["b"], failed=[("c", "why")]).code == 1
+    def code(*kinds):
+        summary = Summary()
+        for number, kind in enumerate(kinds):
+            summary.add(Outcome(f"{number}.jpg", kind))
+        return summary.code
+
+    assert code("done") == code("skipped") == code("done", "skipped") == 0
+    assert code("no face", "no face") == 3
+    assert code("done", "no face") == code("no face", "failed") == code("failed") == 1
 
 
 def test_many_names_are_cut_short():
-    summary = Summary(no_face=[f"{i}.jpg" for i in range(1200)])
+    summary = Summary()
+    for i in range(1200):
+        summary.add(Outcome(f"{i}.jpg", "no face"))
     first, second = summary.lines(0)
     assert first == "1,200 photos: 1,200 no face"
     assert second.endswith("9.jpg and 1,190 more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceflex.errors import FaceflexError, UsageError
+from faceflex.files import close_stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,15 +52,27 @@ def report_error(error: FaceflexError) -> None:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print an object as one line on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    """Print an object as one line on standard output.
+
+    When nobody reads it any more, the work goes on without.
+
+    Raises
+    ------
+    FaceflexError
+        If it cannot be written.
+    """
+    try:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        close_stdout()
+    except OSError as error:
+        close_stdout()
+        raise FaceflexError(f"standard output: cannot be written ({error.strerror})") from None
 
 
 def go_offline(wanted: bool) -> None:
     """Make this process never download when ``wanted``."""
-    import os
-
     if wanted:
         os.environ["FACEFLEX_OFFLINE"] = "1"
 

@@ -20,8 +20,8 @@ from faceflex.cli.common import (
 from faceflex.cli.edit_run import foresee, run
 
 if TYPE_CHECKING:
-    from faceflex.batch import Target
     from faceflex.editor import Editor
+    from faceflex.job import Target
     from faceflex.plan import Request
 
 
@@ -98,6 +98,17 @@ def edit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be written.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes for many photos; all cores by default."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Edit on the machines of a Dask cluster that see the same files.",
+        ),
+    ] = None,
     model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Face model.")] = "vae",
     vectors: Annotated[str, typer.Option(metavar="NAME|FILE", help="Its vectors.")] = "vectors",
     landmark_model: LandmarkModelOption = "landmarks68",
@@ -123,8 +134,8 @@ def edit(
     go_offline(offline)
     request = _request(attr or [], range_, samples, set_ or [])
     names = expand(photos)
-    from faceflex.batch import EditJob
     from faceflex.editor import Editor
+    from faceflex.job import EditJob, inodes
 
     method = "transfer" if detail else "paste"
     editor = Editor(
@@ -138,6 +149,8 @@ def edit(
     )
     request = _checked(request, editor)
     targets = _targets(request, names, out, file)
+    if cluster is not None and "-" in names:
+        raise UsageError("--cluster: cannot read standard input; give files")
     if any(t.stdout for t in targets) and json_:
         raise UsageError("-o - and --json: both would use standard output; give -o a file")
     if max_identity_distance is not None and not max_identity_distance > 0:
@@ -154,11 +167,21 @@ def edit(
         identity=json_,
         max_identity_distance=max_identity_distance,
         explain=explain,
+        protected=inodes(names),
     )
     if dry_run:
         code = foresee(job, names, targets, json_=json_)
     else:
-        code = run(job, editor, names, targets, json_=json_, fail_fast=fail_fast)
+        code = run(
+            job,
+            editor,
+            names,
+            targets,
+            json_=json_,
+            fail_fast=fail_fast,
+            jobs=jobs,
+            cluster=cluster,
+        )
     if code:
         raise typer.Exit(code)
 
@@ -197,8 +220,8 @@ def _targets(
     request: Request, names: list[str], out: Path | None, file: Path | None
 ) -> list[Target]:
     """Return where each photo's results go."""
-    from faceflex.batch import Target
     from faceflex.errors import UsageError
+    from faceflex.job import Target
 
     count = len(request.attributes) * len(request.values) * request.samples or 1
     if file is not None:

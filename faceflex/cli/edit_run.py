@@ -2,59 +2,59 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceflex.cli.common import note, print_json, progress, read_source, report_error
+from faceflex.cli.common import note, print_json, progress, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faceflex.batch import EditJob, Target
     from faceflex.editor import Editor
+    from faceflex.job import EditJob, Target
+    from faceflex.stream import Outcome
 
+KINDS = ("done", "skipped", "no face", "failed")
 _NAMED = 10  # Photos named in each line of the summary.
 
 
 @dataclass
 class Summary:
-    """What became of each photo of a run.
+    """What became of the photos of a run.
 
     Attributes
     ----------
-    done, skipped, no_face, failed
-        Photos, by name: edited; nothing left to write; without a face; with the reason why not.
+    names
+        Photos of each of :data:`KINDS`.
     made
         Pictures written.
     """
 
-    done: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    no_face: list[str] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    names: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     made: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a photo."""
+        self.names[outcome.kind].append(outcome.photo)
+        self.made += outcome.made
 
     @property
     def code(self) -> int:
         """The exit code: 0 when nothing failed, 3 when no photo had a face, else 1."""
-        if not self.failed and not self.no_face:
+        counts = Counter({kind: len(names) for kind, names in self.names.items()})
+        if not counts["failed"] and not counts["no face"]:
             return 0
-        return 3 if self.no_face and not (self.done or self.skipped or self.failed) else 1
+        return 3 if counts["no face"] == counts.total() else 1
 
     def lines(self, left: int) -> list[str]:
         """Return the summary's lines; ``left`` photos were not come to."""
-        parts = [("done", len(self.done)), ("skipped", len(self.skipped))]
-        parts += [("no face", len(self.no_face)), ("failed", len(self.failed))]
-        parts += [("not come to", left)]
+        parts = [(kind, len(self.names[kind])) for kind in KINDS] + [("not come to", left)]
         total = sum(count for _, count in parts)
         told = ", ".join(f"{count:,} {name}" for name, count in parts if count)
-        found = [f"{total:,} photos: {told}"]
-        if self.no_face:
-            found.append(f"  no face: {_named(self.no_face)}")
-        if self.failed:
-            found.append(f"  failed: {_named([name for name, _ in self.failed])}")
-        return found
+        bad = [kind for kind in ("no face", "failed") if self.names[kind]]
+        return [f"{total:,} photos: {told}"] + [f"  {k}: {_named(self.names[k])}" for k in bad]
 
 
 def _named(names: Sequence[str]) -> str:
@@ -70,6 +70,8 @@ def run(
     *,
     json_: bool,
     fail_fast: bool,
+    jobs: int | None = None,
+    cluster: str | None = None,
 ) -> int:
     """Edit photo after photo; one that fails does not stop the others.
 
@@ -77,23 +79,25 @@ def run(
     -------
     The exit code.
     """
-    from faceflex.errors import FaceflexError, NoFaceError, UsageError
+    from faceflex.stream import Outcome, edit_photos
 
-    summary, seen = Summary(), 0
+    summary, seen, told = Summary(), 0, set[int]()
+    tasks = list(zip(names, targets, strict=True))
+    results = edit_photos(job, editor, tasks, read_source, jobs=jobs, cluster=cluster)
     with progress("editing", len(names)) as advance:
-        for name, target in zip(names, targets, strict=True):
-            try:
-                _one(job, editor, name, target, json_, summary)
-            except UsageError:
-                raise  # The command's words are off, not this photo.
-            except FaceflexError as error:
-                report_error(error)
+        for number, result in results:
+            if not isinstance(result, Outcome):
+                if number not in told:
+                    told.add(number)
+                    _remark(names[number], result)
+                if result["output"] is None:
+                    note(f"faceflex: error: {result['error']}")
                 if json_:
-                    print_json({"photo": name, "output": None, "error": str(error)})
-                if isinstance(error, NoFaceError):
-                    summary.no_face.append(name)
-                else:
-                    summary.failed.append((name, str(error)))
+                    print_json(result)
+                continue
+            told.discard(number)
+            summary.add(result)
+            _report(result, json_=json_)
             seen += 1
             advance(seen, len(names))
             if fail_fast and summary.code:
@@ -109,34 +113,17 @@ def run(
     return summary.code
 
 
-def _one(
-    job: EditJob, editor: Editor, name: str, target: Target, json_: bool, summary: Summary
-) -> None:
-    """Edit one photo, and enter it in the summary."""
-    from faceflex.batch import edit_one
-
-    made, refused, told = 0, "", False
-    for record in edit_one(job, editor, name, target, read_source):
-        if record["output"] is None:
-            refused = refused or record["error"]
-            note(f"faceflex: error: {record['error']}")
-        else:
-            made += 1
-            if not told:
-                _tell(name, record)
-                told = True
+def _report(outcome: Outcome, *, json_: bool) -> None:
+    """Print why a photo failed."""
+    if outcome.error:
+        note(f"faceflex: error: {outcome.error}")
         if json_:
-            print_json(record)
-    summary.made += made
-    if refused:
-        summary.failed.append((name, refused))
-    else:
-        (summary.done if made or target.stdout else summary.skipped).append(name)
+            print_json({"photo": outcome.photo, "output": None, "error": outcome.error})
 
 
-def _tell(name: str, record: dict[str, Any]) -> None:
+def _remark(name: str, record: dict[str, Any]) -> None:
     """Print what is hard about a photo's faces."""
-    for face in record["faces"]:
+    for face in record.get("faces", ()):
         for remark in face["remarks"]:
             note(f"{name}: face {face['index']}: {remark}")
 
@@ -149,7 +136,7 @@ def foresee(job: EditJob, names: list[str], targets: list[Target], *, json_: boo
     """
     import sys
 
-    from faceflex.batch import planned_paths
+    from faceflex.job import planned_paths
 
     for name, target in zip(names, targets, strict=True):
         for path in planned_paths(job, target, name):

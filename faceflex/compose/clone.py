@@ -94,9 +94,10 @@ def blend(canvas: NDArray[np.uint8], region: Region, patch: NDArray[np.float32])
     """
     photo = region.cut(canvas)
     added = membrane(patch, photo, region.mask)
+    mixed = patch - photo
     if added is not None:
-        patch = patch + added
-    mask = region.mask[:, :, None]
-    mixed = photo + (patch - photo) * mask
+        mixed += added
+    mixed *= region.mask[:, :, None]  # 0 outside the mask, so that there the photo itself is left.
+    mixed += photo
     np.clip(np.rint(mixed, out=mixed), 0, 255, out=mixed)
-    np.copyto(photo, mixed.astype(np.uint8), where=mask > 0)
+    photo[...] = mixed

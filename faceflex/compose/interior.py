@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.mouth import between, edges
+from faceflex.compose.mouth import between, edges, window
 from faceflex.compose.region import LUMA, Region
 from faceflex.compose.teeth import relief_at
 from faceflex.compose.warp import Motion, crop_places
@@ -69,7 +69,7 @@ def fill_mouth(
         return patch
     if not after.open:
         return _meet(patch, after, x, y) if before.open else patch
-    rows, columns = _window(after, x, y)
+    rows, columns = window(after, x, y)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return patch
     x, y, part = x[rows, columns], y[rows, columns], patch[rows, columns]
@@ -95,16 +95,6 @@ def _same(before: Lips, after: Lips) -> bool:
     """Tell whether lips stay where they are, to a twentieth of a pixel."""
     pairs = ((before.x, after.x), (before.upper, after.upper), (before.lower, after.lower))
     return all(float(np.abs(a - b).max()) < 0.05 for a, b in pairs)
-
-
-def _window(lips: Lips, x: Floats, y: Floats) -> tuple[slice, slice]:
-    """Return the rows and columns that hold the mouth."""
-    near = (x > lips.x[0] - 2) & (x < lips.x[-1] + 2)
-    near &= (y > lips.upper.min() - 2) & (y < lips.lower.max() + 2)
-    rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-    if not len(rows):
-        return slice(0, 0), slice(0, 0)
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _own_share(before: Lips, after: Lips) -> float:

@@ -142,3 +142,13 @@ def between(lips: Lips, x: Floats, y: Floats, soft: float) -> Floats:
     there = np.clip(depth / soft + 0.5, 0, 1) * np.clip((lower - upper) / (2 * soft), 0, 1)
     inside = (x > lips.x[0]) & (x < lips.x[-1])
     return np.float32(there * inside)
+
+
+def window(lips: Lips, x: Floats, y: Floats, room: float = 2.0) -> tuple[slice, slice]:
+    """Return the rows and columns that hold the mouth and ``room`` pixels of the crop around it."""
+    near = (x > lips.x[0] - room) & (x < lips.x[-1] + room)
+    near &= (y > lips.upper.min() - room) & (y < lips.lower.max() + room)
+    rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

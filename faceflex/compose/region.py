@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from faceflex.faces.mask import face_outline
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """How bright red, green and blue are (ITU-R BT.601)."""
+
+_SAMPLING = 0.4  # Pixels of the crop from one sample to the next, where the face is large.
 
 SOFTNESS = 0.035
 """Width of the mask's soft edge, as a share of the hull's larger side."""
@@ -60,17 +63,43 @@ class Region:
         """Return the region of a photo (a view)."""
         return picture[self.top : self.bottom, self.left : self.right]
 
+    @property
+    def step(self) -> int:
+        """Pixels of the photo from one sample to the next that what is smooth in the crop needs."""
+        return max(1, int(_SAMPLING / self.scale))
+
+    @cached_property
+    def coarse(self) -> Region:
+        """The region with about ``step`` times fewer rows and columns; its mask is not resized."""
+        width, height = self.size
+        size = (-(-width // self.step), -(-height // self.step))
+        matrix = self.matrix.copy()
+        for axis, factor in enumerate((width / size[0], height / size[1])):
+            matrix[:, 2] += self.matrix[:, axis] * (factor - 1) / 2
+            matrix[:, axis] *= factor
+        return Region(0, 0, *size, self.mask, matrix)
+
+    def enlarge(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what was made for :attr:`coarse` at the region's own size."""
+        if picture.shape[1::-1] == self.size:
+            return picture
+        return cv2.resize(picture, self.size, interpolation=cv2.INTER_CUBIC)
+
     def bring(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resample a (128, 128, C) float32 crop into the region, (h, w, C).
 
-        A crop that must shrink is blurred first, as much as the shrinking asks for.
+        A crop that must shrink is blurred first, as much as the shrinking asks for. One that must
+        grow much is turned at a lower resolution first, which is quicker by far.
         """
-        scale = scale_of(self.matrix)  # Crop pixels per photo pixel.
+        scale = self.scale
         if scale > 1.5:
             crop = cv2.GaussianBlur(crop, (0, 0), 0.4 * scale)
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         border = cv2.BORDER_REFLECT_101
-        return cv2.warpAffine(crop, self.matrix, self.size, flags=flags, borderMode=border)
+        to = self.coarse if self.step > 1 else self
+        return self.enlarge(
+            cv2.warpAffine(crop, to.matrix, to.size, flags=flags, borderMode=border)
+        )
 
 
 def face_region(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from faceflex.assets import locate, resolve
 from faceflex.assets.registry import find_asset
-from faceflex.editor import Editor, PreparedFace
+from faceflex.editor import Editor
 from faceflex.errors import NoFaceError, UsageError
 from faceflex.evaluate import measures
 from faceflex.evaluate.identity import FaceDescriptor, distance
@@ -22,6 +22,7 @@ from faceflex.faces.align import align
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.mask import face_outline
 from faceflex.models.judge import Judge, load_judge
+from faceflex.prepared import PreparedFace
 
 PASS = 0.8
 """A face shows the attribute when the judge's score passes this (or, lacks it, 1 minus this)."""

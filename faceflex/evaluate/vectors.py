@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from faceflex.assets import resolve
 from faceflex.data.readers import read_celeba
 from faceflex.data.records import Record
-from faceflex.editor import Editor, PreparedFace
+from faceflex.editor import Editor
 from faceflex.estimators import auc_score
 from faceflex.evaluate import measures
 from faceflex.evaluate.identity import FaceDescriptor, distance
@@ -31,6 +31,7 @@ from faceflex.faces import Face
 from faceflex.faces.align import align
 from faceflex.models.judge import Judge, load_judge
 from faceflex.photo import load_rgb
+from faceflex.prepared import PreparedFace
 from faceflex.train.judge import is_kept_from_judge
 from faceflex.vectors import AttributeVectors
 

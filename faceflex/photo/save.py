@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,7 @@ def encode_photo(
                 return _deep_png(photo, pixels, xmp)
             return _tagged_tiff(_deep_tiff(photo, pixels), photo, xmp)
         picture = _picture(photo, pixels, rgb, form)
-        buffer = io.BytesIO()
-        picture.save(buffer, form, **_save_options(photo, form, picture, xmp))
-        data = buffer.getvalue()
+        data = _encoded(picture, form, _save_options(photo, form, picture, xmp))
         if form == "TIFF":
             return _tagged_tiff(data, photo, xmp)
         return _bmp_with_alpha(data) if (form, picture.mode) == ("BMP", "RGBA") else data
@@ -88,6 +87,19 @@ def encode_photo(
         # Encoders raise several kinds, on sizes that a format cannot hold above all.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PhotoError(f"{photo.name}: cannot be encoded as {form} ({reason})") from error
+
+
+def _encoded(picture: Image.Image, form: str, options: dict[str, Any]) -> bytes:
+    """Encode a picture into a real file, in memory where the system has such.
+
+    Pillow lets other threads go on only while it writes to one.
+    """
+    made = getattr(os, "memfd_create", None)
+    file = os.fdopen(made("picture"), "w+b") if made else tempfile.TemporaryFile()  # noqa: SIM115
+    with file:
+        picture.save(file, form, **options)
+        file.seek(0)
+        return file.read()
 
 
 _HOLDS = {

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -23,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.crew import Died, default_jobs, on_cluster, on_processes, one_thread
 from faceflex.data.cache import align_record
 from faceflex.data.records import Record
-from faceflex.errors import FaceflexError, UsageError
+from faceflex.errors import FaceflexError
 from faceflex.faces.align import SIZE
 from faceflex.files import replacing
 from faceflex.train.template import mirrored
@@ -117,26 +116,24 @@ def encode_chunk(chunk: Arrays, model: VAE) -> Arrays:
     return rest | {"plain": plain, "mirror": encode_faces(model, crops[:, :, ::-1])}
 
 
-def work(records: Sequence[Record], model: str) -> Arrays:
+def work(model: str, records: Sequence[Record]) -> Iterator[Arrays]:
     """Align and encode a chunk on one core: what every process and machine does.
 
     Parameters
     ----------
-    records
-        The chunk; its pictures must be readable here.
     model
         Registered name or file of the face model.
+    records
+        The chunk; its pictures must be readable here.
     """
-    import cv2
     import torch
 
     from faceflex.assets import resolve
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    one_thread()
     try:
-        return encode_chunk(align_chunk(records), _model(resolve(model)))
+        yield encode_chunk(align_chunk(records), _model(resolve(model)))
     finally:
         torch.set_num_threads(threads)
 
@@ -154,68 +151,12 @@ def _digest(records: Sequence[Record]) -> str:
     return digest.hexdigest()[:24]
 
 
-Task = tuple[int, list[Record]]
-Done = tuple[int, Arrays]
+Done = tuple[int, Any]
 
 
-def _on_cores(tasks: Sequence[Task], model: str, jobs: int) -> Iterator[Done]:
-    """Work on chunks with ``jobs`` processes."""
-    if jobs == 1:
-        for number, records in tasks:
-            yield number, work(records, model)
-        return
-    import multiprocessing
-    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-    from concurrent.futures.process import BrokenProcessPool
-
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(tasks) or 1), context) as pool:
-        waiting, running = list(reversed(tasks)), dict[Future[Arrays], int]()
-        while waiting or running:
-            while waiting and len(running) < 2 * jobs:
-                number, records = waiting.pop()
-                running[pool.submit(work, records, model)] = number
-            for one in wait(running, return_when=FIRST_COMPLETED).done:
-                try:
-                    result = one.result()
-                except BrokenProcessPool:
-                    raise FaceflexError(
-                        "a process died, perhaps for lack of memory; the same command goes on"
-                        " where it stood, with fewer --jobs"
-                    ) from None
-                yield running.pop(one), result
-
-
-def _on_cluster(tasks: Sequence[Task], model: str, address: str) -> Iterator[Done]:
-    """Work on chunks on a Dask cluster, whose machines must see the same files."""
-    try:
-        from distributed import Client, as_completed
-    except ImportError:
-        raise UsageError(
-            "--cluster needs Dask; install it with: pip install 'faceflex[cluster]'"
-        ) from None
-    with ExitStack() as stack:
-        try:
-            client = stack.enter_context(Client(address, timeout="20s"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--cluster {address}: no such cluster ({error})") from error
-        waiting, number_of = list(reversed(tasks)), {}
-
-        def submit() -> Any:
-            number, records = waiting.pop()
-            future = client.submit(work, records, model, pure=False)
-            number_of[future.key] = number
-            return future
-
-        started = min(len(waiting), 4 * max(1, len(client.nthreads())))
-        running = as_completed([submit() for _ in range(started)], with_results=True)
-        for future, result in running:
-            yield number_of.pop(future.key), result
-            if waiting:
-                running.add(submit())
-
-
-def _on_accelerator(tasks: Sequence[Task], model: str, device: str, jobs: int) -> Iterator[Done]:
+def _on_accelerator(
+    todo: Sequence[list[Record]], model: str, device: str, jobs: int
+) -> Iterator[Done]:
     """Align on all cores, encode on an accelerator."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -224,12 +165,12 @@ def _on_accelerator(tasks: Sequence[Task], model: str, device: str, jobs: int) -
 
     network = load_vae(resolve(model), device)[0]
     with ThreadPoolExecutor(jobs) as pool:
-        waiting, running = list(reversed(tasks)), list[tuple[int, Future[Arrays]]]()
+        waiting, running = deque(enumerate(todo)), deque[tuple[int, Future[Arrays]]]()
         while waiting or running:
             while waiting and len(running) < 2 * jobs:
-                number, records = waiting.pop()
+                number, records = waiting.popleft()
                 running.append((number, pool.submit(align_chunk, records)))
-            number, coming = running.pop(0)
+            number, coming = running.popleft()
             yield number, encode_chunk(coming.result(), network)
 
 
@@ -278,16 +219,25 @@ def encode_records(
     paths = [target / f"{_digest(chunk)}.npz" for chunk in chunks]
     tasks = [(i, chunk) for i, chunk in enumerate(chunks) if not paths[i].is_file()]
     count = len(records) - sum(len(chunk) for _, chunk in tasks)
-    jobs = max(1, min(jobs or os.cpu_count() or 1, len(tasks)))
+    jobs = max(1, min(jobs or default_jobs(), len(tasks)))
+    todo = [records for _, records in tasks]
     if not tasks:
         results: Iterator[Done] = iter(())
     elif cluster is not None:
-        results = _on_cluster(tasks, model, cluster)
+        results = on_cluster(work, model, todo, cluster)
     elif device != "cpu":
-        results = _on_accelerator(tasks, model, device, jobs)
+        results = _on_accelerator(todo, model, device, jobs)
+    elif jobs == 1:
+        results = ((i, made) for i, records in enumerate(todo) for made in work(model, records))
     else:
-        results = _on_cores(tasks, model, jobs)
-    for number, arrays in results:
+        results = on_processes(work, model, todo, jobs)
+    for place, arrays in results:
+        if isinstance(arrays, Died):
+            raise FaceflexError(
+                f"a process died ({arrays.how}), perhaps for lack of memory; the same command goes"
+                " on where it stood, with fewer --jobs"
+            )
+        number = tasks[place][0]
         with replacing(paths[number]) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
         count += len(chunks[number])

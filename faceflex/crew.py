@@ -1,0 +1,248 @@
+"""Work spread over processes of this machine, or over the machines of a Dask cluster.
+
+A piece of work is a generator function ``work(shared, task)``: what it yields comes back as it is
+made. A process that dies (a decoder that crashes, a system out of memory) takes nothing with it
+but the task that it had: that one ends in :class:`Died`, another process takes its place.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from faceflex.errors import UsageError
+
+Work = Callable[[Any, Any], Iterable[Any]]
+Result = tuple[int, Any]
+
+_NEEDED = 0.8 * 2**30  # Bytes of memory for a process.
+_PATIENCE = 5.0  # Seconds for a process to end.
+
+
+@dataclass(frozen=True)
+class Died:
+    """What comes of a task whose process died: ``how`` says how, as far as it is known."""
+
+    how: str
+
+
+class _End:
+    """Marks the end of a task's results."""
+
+
+@dataclass
+class _Raised:
+    """An exception that a piece of work let through."""
+
+    error: Exception
+
+
+def default_jobs() -> int:
+    """Return how many processes this machine has cores, and memory, for."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return cores or 1
+    return max(1, min(cores or 1, int(free / _NEEDED)))
+
+
+def one_thread() -> None:
+    """Make each thread of this process compute on one core: others work beside it.
+
+    With one thread a network's results are the same to the last bit.
+    """
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def _serve(pipe: Connection, work: Work, shared: Any) -> None:
+    """Be a process of the crew: take tasks until there are none."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent says what becomes of that.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    one_thread()
+    try:
+        for number, task in iter(pipe.recv, None):
+            try:
+                for value in work(shared, task):
+                    pipe.send((number, value))
+            except Exception as error:
+                pipe.send((number, _Raised(error)))
+            pipe.send((number, _End()))
+    except (EOFError, OSError):
+        return  # The parent is gone.
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+class _Crew:
+    """The processes, and what each one works on."""
+
+    def __init__(self, work: Work, shared: Any, tasks: Iterable[Any]) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._work, self._shared = work, shared
+        self._todo = enumerate(tasks)
+        self.members: dict[Connection, tuple[Any, int]] = {}
+
+    def hire(self) -> bool:
+        """Start a process with the next task, if there is one."""
+        task = next(self._todo, None)
+        if task is None:
+            return False
+        here, there = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve, args=(there, self._work, self._shared), daemon=True
+        )
+        process.start()
+        there.close()
+        here.send(task)
+        self.members[here] = (process, task[0])
+        return True
+
+    def go_on(self, pipe: Connection) -> None:
+        """Give a process the next task, or send it home."""
+        process, _ = self.members[pipe]
+        task = next(self._todo, None)
+        pipe.send(task)
+        if task is not None:
+            self.members[pipe] = (process, task[0])
+            return
+        del self.members[pipe]
+        process.join(_PATIENCE)
+        pipe.close()
+
+    def buried(self, pipe: Connection) -> Result:
+        """Return what comes of the task of a process that died."""
+        process, number = self.members.pop(pipe)
+        pipe.close()
+        process.join(_PATIENCE)
+        code = process.exitcode or 0
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return number, Died(how)
+
+    def dismiss(self) -> None:
+        """End all processes now."""
+        for process, _ in self.members.values():
+            process.terminate()
+        for process, _ in self.members.values():
+            process.join(_PATIENCE)
+            if process.is_alive():
+                process.kill()
+
+
+def on_processes(work: Work, shared: Any, tasks: Iterable[Any], jobs: int) -> Iterator[Result]:
+    """Work on tasks with processes of this machine.
+
+    Parameters
+    ----------
+    work
+        A generator function of a module; called with ``shared`` and a task.
+    shared
+        What all tasks share; sent to each process once.
+    tasks
+        Taken one by one, so that there may be any number of them.
+    jobs
+        How many processes.
+
+    Yields
+    ------
+    A task's number and a result of it, as they come; :class:`Died` for a task whose process died.
+    """
+    crew = _Crew(work, shared, tasks)
+    try:
+        while len(crew.members) < jobs and crew.hire():
+            pass
+        while crew.members:
+            for pipe in wait(list(crew.members)):
+                assert isinstance(pipe, Connection)
+                try:
+                    number, value = pipe.recv()
+                except (EOFError, OSError):
+                    yield crew.buried(pipe)
+                    crew.hire()
+                    continue
+                if isinstance(value, _Raised):
+                    raise value.error
+                if isinstance(value, _End):
+                    crew.go_on(pipe)
+                else:
+                    yield number, value
+    finally:
+        crew.dismiss()
+
+
+def _all(work: Work, shared: Any, task: Any) -> list[Any]:
+    """Do one task on a machine of a cluster."""
+    return list(work(shared, task))
+
+
+def on_cluster(work: Work, shared: Any, tasks: Iterable[Any], address: str) -> Iterator[Result]:
+    """Work on tasks on a Dask cluster, whose machines must see the same files.
+
+    Parameters
+    ----------
+    work, shared, tasks
+        As for :func:`on_processes`.
+    address
+        Of the scheduler.
+
+    Yields
+    ------
+    As :func:`on_processes`.
+
+    Raises
+    ------
+    UsageError
+        If the cluster cannot be reached, or Dask is not installed.
+    """
+    try:
+        from distributed import Client, KilledWorker, as_completed
+    except ImportError:
+        raise UsageError(
+            "--cluster needs Dask; install it with: pip install 'faceflex[cluster]'"
+        ) from None
+    try:
+        client = Client(address, timeout="20s")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--cluster {address}: no such cluster ({error})") from error
+    with client:
+        (everywhere,) = client.scatter([shared], broadcast=True)
+        todo, number_of = enumerate(tasks), dict[str, int]()
+        running = as_completed()
+
+        def submit() -> bool:
+            number, task = next(todo, (0, None))
+            if task is None:
+                return False
+            future = client.submit(_all, work, everywhere, task, pure=False)
+            number_of[future.key] = number
+            running.add(future)
+            return True
+
+        for _ in range(4 * max(1, len(client.nthreads()))):
+            if not submit():
+                break
+        for future in running:
+            number = number_of.pop(future.key)
+            try:
+                values = future.result()
+            except KilledWorker as error:
+                values = [Died(f"several times on the cluster, last on {error.last_worker}")]
+            yield from ((number, value) for value in values)
+            submit()

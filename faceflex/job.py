@@ -1,0 +1,144 @@
+"""What an edit command does with each photo, and where results go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceflex.errors import PhotoError
+from faceflex.photo.load import FORMATS
+from faceflex.plan import Output, Request, plan
+
+Inode = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class EditJob:
+    """What to do with each photo.
+
+    Attributes
+    ----------
+    request
+        The pictures to make.
+    faces
+        Which faces, as :func:`faceflex.plan.choose_faces` takes them.
+    seed
+        Fixes which versions of the vectors are drawn.
+    sheet, landmarks
+        Also write a contact sheet of a sweep; the photo with its landmarks drawn.
+    provenance
+        Mark outputs as edited with a model.
+    overwrite, skip_existing
+        What to do about outputs that exist; without either they are an error.
+    identity
+        Measure how far each edit moves a person's identity, where dlib's descriptor is at hand.
+    max_identity_distance
+        Refuse outputs in which a face moves farther than this.
+    explain
+        Folder for pictures of the stages of each face's strongest edit.
+    protected
+        Files that are never written to, whatever the options: the photos of the run.
+    """
+
+    request: Request
+    faces: tuple[str, ...] = ()
+    seed: int = 0
+    sheet: bool = True
+    landmarks: bool = False
+    provenance: bool = True
+    overwrite: bool = False
+    skip_existing: bool = False
+    identity: bool = False
+    max_identity_distance: float | None = None
+    explain: Path | None = None
+    protected: frozenset[Inode] = frozenset()
+
+    def is_free(self, path: Path, source: str) -> bool:
+        """Tell whether to write ``path``; refuse what would be overwritten, photos always.
+
+        Raises
+        ------
+        PhotoError
+            If it exists and may not be replaced.
+        """
+        if not os.path.lexists(path):
+            return True
+        if inodes([str(path)]) & (self.protected | inodes([source])):
+            raise PhotoError(f"{path}: is a photo to be edited; choose another output")
+        if self.overwrite or self.skip_existing:
+            return self.overwrite
+        raise PhotoError(f"{path}: exists; use --overwrite, --skip-existing or another --out")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one photo's results go: a folder, or one file (None: standard output).
+
+    ``label`` is the photo's name without its suffix, made different from the others' of a run.
+    """
+
+    folder: Path
+    file: Path | None = None
+    stdout: bool = False
+    label: str = ""
+
+
+def inodes(names: Iterable[str]) -> frozenset[Inode]:
+    """Return which files names stand for, whatever links lead there; missing ones are left out."""
+    found = set()
+    for name in names:
+        try:
+            stat = Path(name).stat()
+        except (OSError, ValueError):
+            continue
+        found.add((stat.st_dev, stat.st_ino))
+    return frozenset(found)
+
+
+def stem_of(argument: str) -> str:
+    """Return the stem of a photo's outputs."""
+    return "stdin" if argument == "-" else Path(argument).stem
+
+
+def outputs_of(job: EditJob, target: Target, argument: str, suffix: str) -> list[Output]:
+    """Return the pictures to make of a photo, in files with a suffix."""
+    outputs = plan(job.request, target.folder, stem_of(argument), suffix)
+    if target.file is not None or target.stdout:
+        (only,) = outputs
+        path = None if target.stdout else target.file
+        outputs = [Output(path, only.attribute, only.strength, only.sample, only.settings)]
+    return outputs
+
+
+def extras_of(job: EditJob, target: Target, argument: str, suffix: str) -> dict[str, Path]:
+    """Return where the contact sheet and the landmark picture go."""
+    found: dict[str, Path] = {}
+    if target.stdout:
+        return found
+    if job.request.attributes and target.file is None and job.sheet:
+        found["sheet"] = target.folder / "sheet.png"
+    if job.landmarks:
+        if target.file is not None:
+            found["landmarks"] = target.file.with_name(f"{target.file.stem}-landmarks{suffix}")
+        elif job.request.attributes:
+            found["landmarks"] = target.folder / f"landmarks{suffix}"
+        else:
+            found["landmarks"] = target.folder / f"{stem_of(argument)}-landmarks{suffix}"
+    return found
+
+
+def planned_paths(job: EditJob, target: Target, argument: str) -> list[Path | None]:
+    """Return where the files of a photo would go, from its name alone; None: standard output.
+
+    A photo without a suffix gets that of its format when it is opened; here it has none.
+    """
+    suffix = Path(argument).suffix
+    outputs = outputs_of(job, target, argument, suffix)
+    return [*(o.path for o in outputs), *extras_of(job, target, argument, suffix).values()]
+
+
+def suffix_of(argument: str, form: str) -> str:
+    """Return the suffix of a photo's outputs: its own, or its format's where it has none."""
+    return Path(argument).suffix or FORMATS[form][0]

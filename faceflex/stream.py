@@ -1,0 +1,174 @@
+"""Edit any number of photos: one after the other, on all cores, or on a cluster's machines.
+
+Whatever happens to one photo, the others are edited; memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faceflex.batch import ReadSource, edit_one
+from faceflex.crew import Died, default_jobs, on_cluster, on_processes, one_thread
+from faceflex.editor import Editor
+from faceflex.errors import AssetError, FaceflexError, NoFaceError, UsageError
+from faceflex.job import EditJob, Target
+
+Task = tuple[str, Target]
+Record = dict[str, Any]
+
+_WORTH_PROCESSES = 3  # Photos for each process that make up for the time it takes to start.
+_AHEAD = 2  # Photos for each process that are read ahead.
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a photo.
+
+    Attributes
+    ----------
+    photo
+        Its name.
+    kind
+        ``done``, ``skipped`` (nothing was left to write), ``no face`` or ``failed``.
+    made
+        Pictures written.
+    error
+        Why it failed, in one line; empty where records of refused outputs have told it.
+    """
+
+    photo: str
+    kind: str
+    made: int = 0
+    error: str = ""
+
+
+def edit_photo(
+    job: EditJob, editor: Editor, task: Task, read: ReadSource, threads: int = 1
+) -> Iterator[Record | Outcome]:
+    """Edit one photo, whatever it is.
+
+    Yields
+    ------
+    A record for each output as it is made, or that is refused, and the outcome at the end.
+
+    Raises
+    ------
+    AssetError, UsageError
+        If the models or the command are at fault, not the photo.
+    """
+    name, target = task
+    made, refused = 0, False
+    try:
+        for record in edit_one(job, editor, name, target, read, threads):
+            refused |= record["output"] is None
+            made += record["output"] is not None
+            yield record
+    except (AssetError, UsageError):
+        raise  # A model's fault, or the command's: it would be the same with every photo.
+    except NoFaceError as error:
+        yield Outcome(name, "no face", made, str(error))
+    except FaceflexError as error:
+        yield Outcome(name, "failed", made, str(error))
+    except MemoryError:
+        yield Outcome(name, "failed", made, f"{name}: out of memory; try a smaller photo")
+    except Exception as error:
+        if os.environ.get("FACEFLEX_DEBUG"):
+            raise
+        reason = (str(error) or "no more is known").splitlines()[0]
+        told = f"{name}: unexpected {type(error).__name__}: {reason} (FACEFLEX_DEBUG=1 shows where)"
+        yield Outcome(name, "failed", made, told)
+    else:
+        kind = "failed" if refused else "done" if made else "skipped"
+        yield Outcome(name, kind, made)
+
+
+def _read_path(argument: str) -> tuple[bytes | str, str]:
+    return argument, argument
+
+
+def _work(shared: tuple[EditJob, Editor], task: Task) -> Iterator[Record | Outcome]:
+    """Edit one photo in a process beside others."""
+    job, editor = shared
+    return edit_photo(job, editor, task, _read_path)
+
+
+def _read_ahead(tasks: Sequence[Task], ahead: int) -> Iterator[Task]:
+    """Yield tasks; ask the system to read the photos of the next ones meanwhile."""
+    advise = getattr(os, "posix_fadvise", None)
+    for number, task in enumerate(tasks):
+        if advise is not None and number + ahead < len(tasks):
+            _will_need(tasks[number + ahead][0], advise)
+        yield task
+
+
+def _will_need(name: str, advise: Any) -> None:
+    try:
+        if not Path(name).is_file():  # Opening a pipe would wait for somebody to write to it.
+            return
+        with Path(name).open("rb") as file:
+            advise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+    except (OSError, ValueError):
+        return  # The one who edits it will tell.
+
+
+def processes_for(count: int, jobs: int | None) -> int:
+    """Return how many processes ``count`` photos are worth; 1: this one alone."""
+    if jobs is not None:
+        return min(jobs, count)
+    most = default_jobs()
+    return most if count >= _WORTH_PROCESSES * most else 1
+
+
+def edit_photos(
+    job: EditJob,
+    editor: Editor,
+    tasks: Sequence[Task],
+    read: ReadSource,
+    *,
+    jobs: int | None = None,
+    cluster: str | None = None,
+) -> Iterator[tuple[int, Record | Outcome]]:
+    """Edit photos.
+
+    Parameters
+    ----------
+    job, editor
+        What to do, and with which models.
+    tasks
+        Photos, and where their results go.
+    read
+        Gives the content and the name of an argument, where this process edits.
+    jobs
+        Processes; by default as many as there are cores, where the photos are many.
+    cluster
+        Address of a Dask scheduler to work on instead; its machines must see the same files.
+
+    Yields
+    ------
+    A photo's number, and what :func:`edit_photo` yields of it, as it is made.
+    """
+    count = processes_for(len(tasks), jobs)
+    shared = (job, editor)
+    if cluster is not None:
+        results = on_cluster(_work, shared, tasks, cluster)
+    elif count > 1 and all(name != "-" for name, _ in tasks):
+        results = on_processes(_work, shared, _read_ahead(tasks, _AHEAD * count), count)
+    else:
+        one_thread()  # For each output; and results do not depend on how many there are.
+        threads = default_jobs() if jobs is None else jobs
+        results = (
+            (number, result)
+            for number, task in enumerate(_read_ahead(tasks, 1))
+            for result in edit_photo(job, editor, task, read, threads)
+        )
+    for number, result in results:
+        if isinstance(result, Died):
+            name = tasks[number][0]
+            reason = f"{name}: the process that edited it died ({result.how}); out of memory?"
+            yield number, Outcome(name, "failed", 0, reason)
+        else:
+            yield number, result
