@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faceflex.errors import PhotoError
@@ -83,6 +83,11 @@ class Target:
     file: Path | None = None
     stdout: bool = False
     label: str = ""
+
+    def absolute(self) -> Target:
+        """Return the same place, for a process that runs in another folder."""
+        file = self.file and self.file.absolute()
+        return replace(self, folder=self.folder.absolute(), file=file)
 
 
 def inodes(names: Iterable[str]) -> frozenset[Inode]:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceflex.cli.common import DeviceOption, check_choice, note, progress, require_folder_of
+from faceflex.cli.common import (
+    DeviceOption,
+    check_choice,
+    note,
+    progress,
+    require_folder_of,
+    whole_path,
+)
 
 if TYPE_CHECKING:
     from faceflex.vectors import AttributeVectors
@@ -74,6 +81,8 @@ def build_vectors(
     from faceflex.estimators import ESTIMATORS
 
     check_choice("--estimator", estimator, ESTIMATORS)
+    if cluster is not None:
+        data, model = data.absolute(), whole_path(model)
     if out.exists() and not overwrite:
         raise UsageError(f"{out}: exists; use --overwrite or another --out")
     require_folder_of(out)

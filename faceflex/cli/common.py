@@ -118,6 +118,11 @@ def expand(arguments: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def whole_path(name: str) -> str:
+    """Return the absolute path of a file, for other machines; other names, and ``-``, as is."""
+    return str(Path(name).absolute()) if name != "-" and Path(name).exists() else name
+
+
 def read_source(argument: str) -> tuple[bytes | str, str]:
     """Return what ``load_photo`` takes for an argument, and its name: standard input for ``-``."""
     if argument == "-":

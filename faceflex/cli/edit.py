@@ -16,6 +16,7 @@ from faceflex.cli.common import (
     check_choice,
     expand,
     go_offline,
+    whole_path,
 )
 from faceflex.cli.edit_run import foresee, run
 
@@ -134,6 +135,10 @@ def edit(
     go_offline(offline)
     request = _request(attr or [], range_, samples, set_ or [])
     names = expand(photos)
+    if cluster is not None:
+        names, explain = [whole_path(name) for name in names], explain and explain.absolute()
+        model, vectors = whole_path(model), whole_path(vectors)
+        landmark_model = whole_path(landmark_model)
     from faceflex.editor import Editor
     from faceflex.job import EditJob, inodes
 
@@ -149,6 +154,8 @@ def edit(
     )
     request = _checked(request, editor)
     targets = _targets(request, names, out, file)
+    if cluster is not None:
+        targets = [t.absolute() for t in targets]
     if cluster is not None and "-" in names:
         raise UsageError("--cluster: cannot read standard input; give files")
     if any(t.stdout for t in targets) and json_:
