@@ -20,9 +20,8 @@ from faceflex.editor import Edit, Editor, PreparedFace
 from faceflex.errors import PhotoError
 from faceflex.faces import Face
 from faceflex.photo import Photo, encode_photo, load_photo, write_file
-from faceflex.photo.load import FORMATS
+from faceflex.photo.formats import FORMATS, format_for
 from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
-from faceflex.photo.save import format_for
 from faceflex.plan import Output, Request, choose_faces, plan, strength_name
 
 if TYPE_CHECKING:

@@ -208,7 +208,7 @@ def _targets(
             raise UsageError(f"-o {file}: is one file; {len(names) * count} pictures are asked for")
         if str(file) == "-":
             return [Target(Path(), stdout=True)]
-        from faceflex.photo.save import format_for
+        from faceflex.photo.formats import format_for
 
         format_for(file)
         return [Target(file.parent, file)]

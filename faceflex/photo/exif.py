@@ -186,6 +186,34 @@ def upright_tags(data: bytes, width: int, height: int) -> bytes | None:
         return None
 
 
+def tag_bytes(data: bytes, tag: int) -> bytes | None:
+    """Return the bytes of a tag in a TIFF's first directory, as stored."""
+    try:
+        layout = _Layout.of(data)
+        found = dict(layout.entries(data, layout.start(data))).get(tag)
+    except (struct.error, ValueError):
+        return None
+    return found.data if found else None
+
+
+def without_orientation(block: bytes) -> bytes:
+    """Return EXIF without its orientation, which is 1; all that entries point to stays in place.
+
+    HEIF and AVIF say how to turn a picture outside of EXIF.
+    """
+    raw = block.removeprefix(PREFIX)
+    layout = _Layout.of(raw)
+    first = layout.start(raw)
+    count = layout.unpack(layout.order + "H", raw, first)
+    end = first + 2 + 12 * count + 4
+    for at in range(first + 2, end - 4, 12):
+        if layout.unpack(layout.order + "H", raw, at) == ORIENTATION:
+            fewer = struct.pack(layout.order + "H", count - 1)
+            rest = raw[at + 12 : end] + bytes(12) + raw[end:]
+            return b"".join((PREFIX, raw[:first], fewer, raw[first + 2 : at], rest))
+    return block
+
+
 def shortened(block: bytes, limit: int) -> bytes | None:
     """Return an EXIF block without its bulky parts, should it be longer than ``limit`` bytes."""
     if len(block) <= limit:
