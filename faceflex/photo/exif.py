@@ -21,6 +21,7 @@ _POINTERS = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,)}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _WORDS = _SIZES | {5: 4, 10: 4}  # What a change of byte order turns around.
 _SHORT, _LONG = 3, 4
+_IPTC = 33723
 _RESOLUTION = (282, 283, 296)
 _BULKY = (0x927C, 0x9286)  # Maker's notes and the user's comment.
 
@@ -257,7 +258,8 @@ def add_to_tiff(data: bytes, block: bytes | None, extra: Mapping[int, bytes]) ->
             if tag not in _RESOLUTION or not own_resolution:
                 tree[tag] = _turned(found[tag], other.order != layout.order)
     for tag, value in extra.items():
-        tree[tag] = Entry(1, value, 0)
+        long = tag == _IPTC  # By custom; its bytes stay in their order all the same.
+        tree[tag] = Entry(_LONG, value + bytes(-len(value) % 4), 0) if long else Entry(1, value, 0)
     at = len(data) + len(data) % 2
     directory = layout.pack(tree, at)
     link = struct.pack(layout.order + "I", at)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from faceflex.errors import PhotoError
 from faceflex.photo.credentials import has_credentials
@@ -20,6 +20,7 @@ from faceflex.photo.formats import FORMATS, brand, lack
 from faceflex.photo.iptc import read_resources
 from faceflex.photo.metadata import orientation_of, read_xmp, upright_exif, upright_xmp
 from faceflex.photo.options import depth_of, options_of, plain
+from faceflex.photo.parts import rare_jpeg
 from faceflex.photo.pixels import Converter, Native, native_mode, native_pixels, upright
 
 
@@ -155,6 +156,11 @@ def _open(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
+        if rare_jpeg(data):
+            raise PhotoError(
+                f"{name}: a rare kind of JPEG (12 bits or JPEG-LS) that cannot be read;"
+                " save it as PNG or TIFF"
+            ) from None
         known = ", ".join(FORMATS)
         raise PhotoError(f"{name}: not a picture that can be read; use {known}") from None
     except Image.DecompressionBombError:
@@ -243,6 +249,8 @@ def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
     found = []
     if (depth := depth_of(image, data)) > 8:
         found.append(f"has {depth} bits a channel; edited and written with 8")
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and not image.quantization:
+        found.append("is a lossless JPEG; written as an ordinary one of high quality")
     aside = image.info.get("aux") or image.info.get("depth_images")
     if getattr(image, "n_frames", 1) > 1 or aside:
         found.append("holds further pictures (a gain map, depth or another view); left out")

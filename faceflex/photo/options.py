@@ -31,7 +31,8 @@ def options_of(image: Image.Image, data: bytes, mode: str) -> dict[str, Any]:
     """
     options: dict[str, Any] = {}
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        options["qtables"] = image.quantization
+        if image.quantization:  # Lossless ones have none.
+            options["qtables"] = image.quantization
         options["progressive"] = bool(image.info.get("progressive"))
         if mode == "RGB":
             # Pillow cannot write rare samplings; full colour loses nothing of them.
@@ -54,7 +55,7 @@ def options_of(image: Image.Image, data: bytes, mode: str) -> dict[str, Any]:
     dpi = image.info.get("dpi")
     if dpi and image.format in ("JPEG", "PNG", "TIFF", "BMP"):
         density = tuple(float(v) for v in dpi)
-        if all(0 < v < 65536 for v in density):
+        if all(1 < v < 65536 for v in density):  # 1 stands for a shape of pixels, or for nothing.
             options["dpi"] = density
     return options
 

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterator
 
 _BARE = (0x01, *range(0xD0, 0xD9))  # Markers without a length.
+_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+_RARE = (*range(0xC5, 0xC8), *range(0xCB, 0xD0), 0xF7)  # Hierarchical, arithmetic lossless, LS.
 _START_OF_SCAN, _END = 0xDA, 0xD9
 
 
@@ -29,6 +31,14 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         yield marker, at, end
         at = end
+
+
+def rare_jpeg(data: bytes) -> bool:
+    """Tell whether a JPEG says that it is of a kind that Pillow cannot read."""
+    return data[:2] == b"\xff\xd8" and any(
+        marker in _RARE or (marker in _FRAMES and data[at + 4] != 8)
+        for marker, at, _ in jpeg_segments(data)
+    )
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

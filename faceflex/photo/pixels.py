@@ -18,7 +18,7 @@ Native = NDArray[Any]
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 """Pillow's modes whose pixels are kept as they are."""
 
-_ROUNDS = 4  # Of the approach to a colour through a profile.
+_ROUNDS = 4  # Of the approach to a colour through a CMYK profile; RGB needs one.
 _NEARLY = 2  # Levels of 256 by which a profile may differ from sRGB and count as sRGB.
 _BLOCK = 1 << 20  # Pixels that are converted back at a time, which bounds memory.
 
@@ -165,7 +165,7 @@ class Converter:
             return np.asarray(done)[0].astype(np.float64)
 
         goal, new, now = stored(after), old, before
-        for _ in range(_ROUNDS):
+        for _ in range(_ROUNDS if self.mode == "CMYK" else 1):
             new = np.clip(new + goal - stored(now), 0, 255)
             now = self._shown(np.round(new).astype(np.uint8)[None])[0]
         return new - old

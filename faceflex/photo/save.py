@@ -24,8 +24,8 @@ from faceflex.photo.pixels import Native, eight_bits
 
 QUALITY = 95
 """JPEG and WebP quality where the photo itself gives none (it came in another format)."""
-NEW_QUALITY = 90
-"""AVIF and HEIC quality; their files do not say theirs."""
+NEW_QUALITY = {"AVIF": 90, "HEIF": 80}
+"""Quality of formats whose files do not say theirs: what a second encoding loses is not seen."""
 
 _XMP_TAG = 700
 _PNG_LEVEL = 4  # zlib: half the time of Pillow's default for a few per cent of size.
@@ -162,7 +162,7 @@ def _save_options(
         options.update(quality=QUALITY, exact=True, xmp=xmp or b"")
     elif form in ("AVIF", "HEIF"):
         exif = without_orientation(photo.exif) if photo.exif else PREFIX
-        options.update(quality=NEW_QUALITY, exif=exif.removeprefix(PREFIX), xmp=xmp)
+        options.update(quality=NEW_QUALITY[form], exif=exif.removeprefix(PREFIX), xmp=xmp)
     return options
 
 
