@@ -26,6 +26,7 @@ from faceflex.plan import Output, Request, choose_faces, plan, strength_name
 
 if TYPE_CHECKING:
     from faceflex.evaluate.identity import IdentityWatch
+    from faceflex.photo.credentials import Signer
 
 ReadSource = Callable[[str], tuple["bytes | str", str]]
 
@@ -54,6 +55,10 @@ class EditJob:
         Refuse outputs in which a face moves farther than this.
     explain
         Folder for pictures of the stages of each face's strongest edit.
+    strip
+        Leave out the photo's own metadata; its profile and the mark of ``provenance`` stay.
+    signer
+        Signs outputs (content credentials, C2PA).
     """
 
     request: Request
@@ -67,6 +72,8 @@ class EditJob:
     identity: bool = False
     max_identity_distance: float | None = None
     explain: Path | None = None
+    strip: bool = False
+    signer: Signer | None = None
 
 
 @dataclass(frozen=True)
@@ -136,12 +143,52 @@ def _is_free(job: EditJob, path: Path, source: str) -> bool:
     raise PhotoError(f"{path}: exists; use --overwrite, --skip-existing or another --out")
 
 
-def _xmp(photo: Photo, editor: Editor, output: Output) -> bytes:
+def _done(editor: Editor, output: Output) -> tuple[str, dict[str, str]]:
+    """Return what made an output, and with which settings, for its provenance."""
     settings = {k: strength_name(v) for k, v in output.settings.items()}
     if output.sample > 1:
         settings["sample"] = str(output.sample)
-    version = f"{__version__} (model {editor.model_id})"
-    return marked_xmp(photo.xmp, "faceflex", version, settings)
+    return f"{__version__} (model {editor.model_id})", settings
+
+
+def _encoded(
+    job: EditJob,
+    editor: Editor,
+    photo: Photo,
+    picture: NDArray[np.uint8],
+    output: Output,
+    form: str,
+    original: bytes | str,
+) -> bytes:
+    """Return an output's file: marked and signed, as the job asks."""
+    version, settings = _done(editor, output)
+    xmp = None
+    if _is_marked(job, form):
+        xmp = marked_xmp(photo.xmp, "faceflex", version, settings)
+    data = encode_photo(photo, picture, target=form, xmp=xmp)
+    if job.signer is None:
+        return data
+    if job.strip and photo.credentials:  # Which say more than the photo without metadata should.
+        before = encode_photo(photo, photo.rgb)
+    else:
+        before = Path(original).read_bytes() if isinstance(original, str) else original
+    parent = before, photo.format, Path(photo.name).name
+    settings |= {"model": editor.model_id}
+    return job.signer.sign(data, form, parent, ("faceflex", version), settings)
+
+
+def _is_marked(job: EditJob, form: str) -> bool:
+    return job.provenance and form != "BMP"
+
+
+def _credentials(job: EditJob, photo: Photo) -> dict[str, Any]:
+    """Return what a record says of content credentials, and of what could not be kept."""
+    notes, state = list(photo.notes), "signed"
+    if job.signer is None:
+        state = "dropped" if photo.credentials else "none"
+        if photo.credentials:
+            notes.append("its content credentials (C2PA) would no longer be true; left out")
+    return {"c2pa": state, "notes": notes}
 
 
 def _record(
@@ -201,6 +248,7 @@ def edit_one(
     """
     source, name = read(argument)
     photo = load_photo(source, name)
+    photo = photo.stripped() if job.strip else photo
     planned = _outputs(job, target, argument, photo)
     outputs = [o for o in planned if o.path is None or _is_free(job, o.path, argument)]
     extras = _extras(job, target, argument, photo)
@@ -217,9 +265,9 @@ def edit_one(
     # A sheet shows all outputs, also those that were there already.
     shown = planned if "sheet" in extras else outputs
     if shown:
-        yield from _make(
-            job, editor, photo, faces, outputs, shown, extras.get("sheet"), target.label
-        )
+        sheet = extras.get("sheet")
+        made = _make(job, editor, photo, faces, outputs, shown, sheet, target.label, source)
+        yield from made
 
 
 def _extras(job: EditJob, target: Target, argument: str, photo: Photo) -> dict[str, Path]:
@@ -250,6 +298,7 @@ def _make(
     shown: Sequence[Output],
     sheet_path: Path | None,
     label: str,
+    source: bytes | str,
 ) -> Iterator[dict[str, Any]]:
     """Render and write."""
     started = time.perf_counter()
@@ -281,18 +330,16 @@ def _make(
             yield _refused(photo.name, output, worst, job.max_identity_distance)
             continue
         form = photo.format if output.path is None else _format(output.path, photo)
-        marked = job.provenance and form != "BMP"
-        data = encode_photo(
-            photo, picture, target=form, xmp=_xmp(photo, editor, output) if marked else None
-        )
+        data = _encoded(job, editor, photo, picture, output, form, source)
         if output.path is None:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         else:
             write_file(output.path, data, overwrite=job.overwrite)
         now = time.perf_counter()
-        provenance = DIGITAL_SOURCE_TYPE if marked else None
-        yield _record(photo.name, output, now - started, provenance, prepared, distances)
+        provenance = DIGITAL_SOURCE_TYPE if _is_marked(job, form) else None
+        record = _record(photo.name, output, now - started, provenance, prepared, distances)
+        yield record | _credentials(job, photo)
         started = now
     if sheet is not None and sheet_path is not None:
         _write_png(sheet_path, sheet.draw(), job.overwrite)

@@ -22,6 +22,7 @@ from faceflex.cli.edit_run import foresee, run
 if TYPE_CHECKING:
     from faceflex.batch import Target
     from faceflex.editor import Editor
+    from faceflex.photo.credentials import Signer
     from faceflex.plan import Request
 
 
@@ -76,6 +77,29 @@ def edit(
     provenance: Annotated[
         bool, typer.Option(help="Mark outputs as edited with a model (XMP).")
     ] = True,
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip",
+            help="Leave out the photo's metadata (EXIF, place, XMP, IPTC, comments); its colour"
+            " profile and the provenance mark stay.",
+        ),
+    ] = False,
+    sign_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PEM",
+            help="Sign outputs (content credentials, C2PA) with this certificate and those that"
+            " lead to its root; needs faceflex[c2pa].",
+        ),
+    ] = None,
+    sign_key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="The certificate's private key.")
+    ] = None,
+    sign_timestamp: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Have signatures dated by this time stamp authority."),
+    ] = None,
     max_identity_distance: Annotated[
         float | None,
         typer.Option(
@@ -122,6 +146,7 @@ def edit(
         check_selector(one)
     go_offline(offline)
     request = _request(attr or [], range_, samples, set_ or [])
+    signer = _signer(sign_certificate, sign_key, sign_timestamp)
     names = expand(photos)
     from faceflex.batch import EditJob
     from faceflex.editor import Editor
@@ -154,6 +179,8 @@ def edit(
         identity=json_,
         max_identity_distance=max_identity_distance,
         explain=explain,
+        strip=strip,
+        signer=signer,
     )
     if dry_run:
         code = foresee(job, names, targets, json_=json_)
@@ -161,6 +188,18 @@ def edit(
         code = run(job, editor, names, targets, json_=json_, fail_fast=fail_fast)
     if code:
         raise typer.Exit(code)
+
+
+def _signer(certificate: Path | None, key: Path | None, timestamp: str | None) -> Signer | None:
+    from faceflex.errors import UsageError
+
+    if certificate is None or key is None:
+        if (certificate, key, timestamp) == (None, None, None):
+            return None
+        raise UsageError("signing needs both --sign-certificate and --sign-key")
+    from faceflex.photo.credentials import Signer
+
+    return Signer.read(certificate, key, timestamp)
 
 
 def _request(

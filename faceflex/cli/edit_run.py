@@ -135,7 +135,9 @@ def _one(
 
 
 def _tell(name: str, record: dict[str, Any]) -> None:
-    """Print what is hard about a photo's faces."""
+    """Print what could not be kept of a photo, and what is hard about its faces."""
+    for remark in record["notes"]:
+        note(f"{name}: {remark}")
     for face in record["faces"]:
         for remark in face["remarks"]:
             note(f"{name}: face {face['index']}: {remark}")

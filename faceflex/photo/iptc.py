@@ -72,10 +72,19 @@ def into_jpeg(data: bytes, resources: bytes) -> bytes:
         if marker not in (0xE0, 0xE1):
             break
         place = end
-    room = _SEGMENT - len(_HEAD)
-    parts = [resources[i : i + room] for i in range(0, len(resources), room)]
+    room, parts, now = _SEGMENT - len(_HEAD), [], b""
+    for sign, number, title, body in _split(resources):
+        block = _block(sign, number, title, body)
+        if now and len(now) + len(block) > room:  # Some readers stumble over a head in two parts.
+            parts.append(now)
+            now = b""
+        now += block
+        while len(now) > room:
+            parts.append(now[:room])
+            now = now[room:]
     segments = (
-        struct.pack(">BBH", 0xFF, 0xED, 2 + len(_HEAD) + len(part)) + _HEAD + part for part in parts
+        struct.pack(">BBH", 0xFF, 0xED, 2 + len(_HEAD) + len(part)) + _HEAD + part
+        for part in (*parts, now)
     )
     return b"".join((data[:place], *segments, data[place:]))
 
@@ -130,7 +139,7 @@ def _block(sign: bytes, number: int, title: bytes, body: bytes) -> bytes:
 
 
 def _without_preview(iim: bytes) -> bytes:
-    """Return IPTC-IIM without its preview; what cannot be read stays as it is."""
+    """Return IPTC-IIM without its preview and filling; what cannot be read stays as it is."""
     out, at = b"", 0
     while at + 5 <= len(iim) and iim[at] == 0x1C:
         (length,) = struct.unpack_from(">H", iim, at + 3)
@@ -141,4 +150,4 @@ def _without_preview(iim: bytes) -> bytes:
         if (iim[at + 1], iim[at + 2]) not in _PREVIEW:
             out += iim[at:end]
         at = end
-    return out + iim[at:]
+    return out + iim[at:] if iim[at:].strip(b"\0") else out

@@ -161,8 +161,9 @@ def _save_options(
     elif form == "WEBP":
         options.update(quality=QUALITY, exact=True, xmp=xmp or b"")
     elif form in ("AVIF", "HEIF"):
-        exif = without_orientation(photo.exif) if photo.exif else PREFIX
-        options.update(quality=NEW_QUALITY[form], exif=exif.removeprefix(PREFIX), xmp=xmp)
+        options.update(quality=NEW_QUALITY[form], xmp=xmp)
+        if photo.exif:
+            options["exif"] = without_orientation(photo.exif).removeprefix(PREFIX)
     return options
 
 
