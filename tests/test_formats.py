@@ -176,7 +176,8 @@ def test_a_palette_comes_back_while_the_colours_fit(change):
 @pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
 def test_heic_and_avif_are_turned_once_and_keep_what_they_say(form, orientation):
     suffix = {"AVIF": b"avif", "HEIF": b"heic"}[form]
-    data = photo_file(form, exif=exif_block(orientation), icc=SRGB, xmp=PACKET, quality=95)
+    xmp = PACKET.replace(b'tiff:Orientation="6"', b"")  # Which the plug-in would heed in writing.
+    data = photo_file(form, exif=exif_block(orientation), icc=SRGB, xmp=xmp, quality=95)
     assert data[4:12] == b"ftyp" + suffix
     photo = load_photo(data)
     assert photo.rgb.shape == ((37, 53, 3) if orientation < 5 else (53, 37, 3))
@@ -268,7 +269,9 @@ def test_heic_without_its_plug_in_is_told_how_to_get_it(monkeypatch, tmp_path):
 
     monkeypatch.setattr(builtins, "__import__", missing)
     start = struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + bytes(40)
-    with pytest.raises(PhotoError, match=r"^a\.heic: HEIC needs a plug-in .*faceflex\[heic\].*JPEG"):
+    with pytest.raises(
+        PhotoError, match=r"^a\.heic: HEIC needs a plug-in .*faceflex\[heic\].*JPEG"
+    ):
         load_photo(start, "a.heic")
     with pytest.raises(UsageError, match=r"faceflex\[heic\]"):
         format_for(tmp_path / "out.heic")
@@ -297,7 +300,7 @@ def test_a_rare_jpeg_is_named_and_damage_is_not_taken_for_one():
     for rare in (deep, data[: at + 1] + b"\xf7" + data[at + 2 :]):
         with pytest.raises(PhotoError, match="rare kind of JPEG"):
             load_photo(rare)
-    with pytest.raises(PhotoError, match="cannot|damaged") as caught:
+    with pytest.raises(PhotoError, match=r"cannot|damaged") as caught:
         load_photo(data[: at + 20])
     assert "rare" not in str(caught.value)
 
