@@ -223,19 +223,20 @@ def edited_once(editor, source, out, **options):
 
 
 def test_records_say_what_became_of_credentials_and_provenance(editor, people, png, tmp_path):
-    signer = signer_of(people)
-    first = edited_once(editor, png, tmp_path / "b.jpg", signer=signer)
-    assert (first["c2pa"], first["provenance"]) == ("signed", DIGITAL_SOURCE_TYPE)
-    signed = (tmp_path / "b.jpg").read_bytes()
-    active, _, wrong = read_back(signed, "JPEG")
-    assert wrong == UNTRUSTED
-    assert actions_of(active)[1]["parameters"]["Smiling"] == "1"
-    dropped = edited_once(editor, tmp_path / "b.jpg", tmp_path / "c.jpg", provenance=False)
+    signer, photo = signer_of(people), load_photo(png)
+    path = tmp_path / "signed.jpg"
+    parent = (png.read_bytes(), "PNG", "friend.png")
+    data = encode_photo(photo, photo.rgb, target="JPEG")
+    path.write_bytes(signer.sign(data, "JPEG", parent, SOFTWARE, {}))
+    dropped = edited_once(editor, path, tmp_path / "a.jpg", provenance=False)
     assert (dropped["c2pa"], dropped["provenance"]) == ("dropped", None)
     assert [n for n in dropped["notes"] if n.endswith("no longer be true; left out")]
-    assert not load_photo(tmp_path / "c.jpg").credentials
-    strip = {"signer": signer, "strip": True}
-    bare = edited_once(editor, tmp_path / "b.jpg", tmp_path / "e.jpg", **strip)
-    assert (bare["c2pa"], bare["notes"]) == ("signed", [])
-    assert len(read_back((tmp_path / "e.jpg").read_bytes(), "JPEG")[1]) == 1
-    assert DIGITAL_SOURCE_TYPE.encode() in load_photo(tmp_path / "e.jpg").xmp
+    plain = load_photo(tmp_path / "a.jpg")
+    assert (plain.credentials, plain.xmp) == (False, None)
+    bare = edited_once(editor, path, tmp_path / "b.jpg", signer=signer, strip=True)
+    assert (bare["c2pa"], bare["provenance"]) == ("signed", DIGITAL_SOURCE_TYPE)
+    assert bare["notes"] == []
+    active, every, wrong = read_back((tmp_path / "b.jpg").read_bytes(), "JPEG")
+    assert (len(every), wrong) == (1, UNTRUSTED)
+    assert actions_of(active)[1]["parameters"] == {"Smiling": "1", "model": editor.model_id}
+    assert DIGITAL_SOURCE_TYPE.encode() in load_photo(tmp_path / "b.jpg").xmp
