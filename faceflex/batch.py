@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceflex import __version__
 from faceflex.editor import Edit, Editor, PreparedFace
 from faceflex.errors import PhotoError
 from faceflex.faces import Face
+from faceflex.marking import encoded, is_marked, kept_or_not
 from faceflex.photo import Photo, encode_photo, load_photo, write_file
 from faceflex.photo.formats import FORMATS, format_for
-from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
+from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE
 from faceflex.plan import Output, Request, choose_faces, plan, strength_name
 
 if TYPE_CHECKING:
@@ -141,54 +141,6 @@ def _is_free(job: EditJob, path: Path, source: str) -> bool:
     if job.overwrite or job.skip_existing:
         return job.overwrite
     raise PhotoError(f"{path}: exists; use --overwrite, --skip-existing or another --out")
-
-
-def _done(editor: Editor, output: Output) -> tuple[str, dict[str, str]]:
-    """Return what made an output, and with which settings, for its provenance."""
-    settings = {k: strength_name(v) for k, v in output.settings.items()}
-    if output.sample > 1:
-        settings["sample"] = str(output.sample)
-    return f"{__version__} (model {editor.model_id})", settings
-
-
-def _encoded(
-    job: EditJob,
-    editor: Editor,
-    photo: Photo,
-    picture: NDArray[np.uint8],
-    output: Output,
-    form: str,
-    original: bytes | str,
-) -> bytes:
-    """Return an output's file: marked and signed, as the job asks."""
-    version, settings = _done(editor, output)
-    xmp = None
-    if _is_marked(job, form):
-        xmp = marked_xmp(photo.xmp, "faceflex", version, settings)
-    data = encode_photo(photo, picture, target=form, xmp=xmp)
-    if job.signer is None:
-        return data
-    if job.strip and photo.credentials:  # Which say more than the photo without metadata should.
-        before = encode_photo(photo, photo.rgb)
-    else:
-        before = Path(original).read_bytes() if isinstance(original, str) else original
-    parent = before, photo.format, Path(photo.name).name
-    settings |= {"model": editor.model_id}
-    return job.signer.sign(data, form, parent, ("faceflex", version), settings)
-
-
-def _is_marked(job: EditJob, form: str) -> bool:
-    return job.provenance and form != "BMP"
-
-
-def _credentials(job: EditJob, photo: Photo) -> dict[str, Any]:
-    """Return what a record says of content credentials, and of what could not be kept."""
-    notes, state = list(photo.notes), "signed"
-    if job.signer is None:
-        state = "dropped" if photo.credentials else "none"
-        if photo.credentials:
-            notes.append("its content credentials (C2PA) would no longer be true; left out")
-    return {"c2pa": state, "notes": notes}
 
 
 def _record(
@@ -330,16 +282,16 @@ def _make(
             yield _refused(photo.name, output, worst, job.max_identity_distance)
             continue
         form = photo.format if output.path is None else _format(output.path, photo)
-        data = _encoded(job, editor, photo, picture, output, form, source)
+        data = encoded(job, editor, photo, picture, output, form, source)
         if output.path is None:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         else:
             write_file(output.path, data, overwrite=job.overwrite)
         now = time.perf_counter()
-        provenance = DIGITAL_SOURCE_TYPE if _is_marked(job, form) else None
+        provenance = DIGITAL_SOURCE_TYPE if is_marked(job, form) else None
         record = _record(photo.name, output, now - started, provenance, prepared, distances)
-        yield record | _credentials(job, photo)
+        yield record | kept_or_not(job, photo)
         started = now
     if sheet is not None and sheet_path is not None:
         _write_png(sheet_path, sheet.draw(), job.overwrite)

@@ -6,11 +6,13 @@ import datetime
 import io
 import json
 import struct
+import sys
 
 import numpy as np
 import pytest
 
 from faceflex.batch import EditJob, Target, edit_one
+from faceflex.cli.app import app
 from faceflex.cli.common import read_source
 from faceflex.errors import PhotoError, UsageError
 from faceflex.photo import encode_photo, load_photo
@@ -208,6 +210,19 @@ def test_a_certificate_that_cannot_sign_is_told_in_one_line(people, certificate,
     with pytest.raises(UsageError, match=message) as caught:
         Signer.read(people / certificate, people / key)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [("--sign-key", "a"), ("--sign-certificate", "a"),
+                                   ("--sign-timestamp", "a")])  # fmt: skip
+def test_signing_needs_both_files(given, png):
+    with pytest.raises(UsageError, match="needs both --sign-certificate and --sign-key"):
+        app(["edit", str(png), "--set", "Smiling=1", *given], standalone_mode=False)
+
+
+def test_signing_without_its_package_is_told_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    with pytest.raises(UsageError, match=r"a\.crt: signing needs a package: .*faceflex\[c2pa\]"):
+        Signer.read(tmp_path / "a.crt", tmp_path / "a.key")
 
 
 def test_a_format_without_credentials_is_told(people):

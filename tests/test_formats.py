@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import io
 import struct
 
@@ -403,6 +404,33 @@ def test_xmp_no_longer_speaks_of_gain_maps_and_videos_behind_the_photo():
     assert b"hdrgm" not in mended
     assert b"MotionPhoto" not in mended
     assert b'Special="7"' in mended
+
+
+def test_a_second_packet_of_a_jpeg_is_merged_into_the_first():
+    image = b'xmlns:g="http://ns.google.com/photos/1.0/image/" g:Data="old picture" acme:Roll="%s"'
+    second = PACKET.replace(b'acme:Roll="17"', image % (b"a funeral" * 9000))
+    second = second.replace(b"a wedding", b"rings")
+    digest = hashlib.md5(second).hexdigest().upper().encode()
+    mention = b' xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="%s" acme:Roll=' % digest
+    data = photo_file("JPEG", xmp=PACKET.replace(b" acme:Roll=", mention))
+    segments = []
+    for start in range(0, len(second), 60000):
+        place = struct.pack(">II", len(second), start)
+        body = b"http://ns.adobe.com/xmp/extension/\0" + digest + place
+        body += second[start : start + 60000]
+        segments.append(b"\xff\xe1" + struct.pack(">H", 2 + len(body)) + body)
+    whole = data[:2] + segments[1] + segments[0] + data[2:]  # Their order does not count.
+    photo = load_photo(whole)
+    assert photo.xmp.count(b"a funeral") == 9000
+    assert photo.xmp.count(b"a wedding") == 1
+    assert b"old picture" not in photo.xmp
+    assert b"HasExtended" not in photo.xmp
+    short = load_photo(encode_photo(photo, photo.rgb)).xmp  # One packet of a JPEG holds 64 KB.
+    assert b"a wedding" in short
+    assert b"rings" in short
+    cut = load_photo(data[:2] + segments[0] + data[2:])
+    assert b"a funeral" not in cut.xmp
+    assert b"a wedding" in cut.xmp
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "PNG-16", "TIFF", "WEBP", *NEW])

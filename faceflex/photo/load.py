@@ -228,7 +228,7 @@ def _decode(data: bytes, name: str) -> Photo:
     orientation = orientation_of(image)
     turned = upright(native, orientation)
     height, width = turned.shape[:2]
-    xmp = read_xmp(image)
+    xmp = read_xmp(image, data)
     return Photo(
         name,
         turned,

@@ -7,6 +7,7 @@ Metadata 2025.1.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from faceflex.photo.exif import ORIENTATION, upright_block, upright_tags
+from faceflex.photo.parts import jpeg_segments
 
 DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -44,6 +46,7 @@ _GONE_SPACES = (
 )
 _GONE = (f"{{{_XMP}}}Thumbnails", f"{{{_NOTE}}}HasExtendedXMP", _PROVENANCE)
 _PREFIXES = {_META: "x", _RDF: "rdf", _IPTC: "Iptc4xmpExt", _TIFF: "tiff", _EXIF: "exif"}
+_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _DEEPEST = 100
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -94,14 +97,16 @@ def upright_exif(image: Image.Image, data: bytes, width: int, height: int) -> by
     return upright_block(block, width, height) if isinstance(block, bytes) else None
 
 
-def read_xmp(image: Image.Image) -> bytes | None:
-    """Return a picture's XMP packet, or None."""
+def read_xmp(image: Image.Image, data: bytes) -> bytes | None:
+    """Return a picture's XMP packet, or None; a JPEG's second packet is merged into it."""
     value = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if value is None and image.format == "TIFF":
         value = image.tag_v2.get(700)  # type: ignore[attr-defined]
     if isinstance(value, str):
         value = value.encode("utf-8")
-    return value if isinstance(value, bytes) and value.strip(b"\0 \n") else None
+    if not isinstance(value, bytes) or not value.strip(b"\0 \n"):
+        return None
+    return _with_extension(value, data) if image.format == "JPEG" and _EXTENSION in data else value
 
 
 class _Tree(ET.TreeBuilder):
@@ -166,6 +171,31 @@ class _Packet:
         body = ET.tostring(self.root, encoding="utf-8", xml_declaration=False)
         start = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
         return start + body + b'\n<?xpacket end="w"?>'
+
+
+def _with_extension(xmp: bytes, data: bytes) -> bytes:
+    """Return a JPEG's packet with the fields of its second one, in segments of their own.
+
+    The first packet names the second by its MD5; what does not fit that name is left out.
+    """
+    packet, name = _Packet.parse(xmp), f"{{{_NOTE}}}HasExtendedXMP"
+    if packet is None:
+        return xmp
+    nodes = list(packet.root.iter())
+    named = {node.get(name, "") for node in nodes} | {n.text or "" for n in nodes if n.tag == name}
+    parts: dict[str, dict[int, bytes]] = {}
+    for marker, at, end in jpeg_segments(data):
+        body = data[at + 4 : end]
+        if marker == 0xE1 and body.startswith(_EXTENSION) and len(body) > 75:
+            digest = body[35:67].decode("latin-1")
+            parts.setdefault(digest, {})[int.from_bytes(body[71:75], "big")] = body[75:]
+    for digest in named & parts.keys():
+        whole = b"".join(part for _, part in sorted(parts[digest].items()))
+        second = _Packet.parse(whole)
+        if second and hashlib.md5(whole, usedforsecurity=False).hexdigest() == digest.lower():
+            packet.rdf.extend(second.descriptions())
+            return _Packet(packet.root, packet.rdf, {**second.prefixes, **packet.prefixes}).write()
+    return xmp
 
 
 def upright_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
