@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from faceflex.editor import Editor
 from faceflex.photo import Photo, encode_photo, write_file
+from faceflex.photo.formats import format_for
 from faceflex.photo.metadata import marked_xmp
-from faceflex.photo.save import format_for
 from faceflex.plan import choose_faces
 
 

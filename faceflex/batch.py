@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceflex import __version__
 from faceflex.editor import Decodes, Editor
 from faceflex.errors import PhotoError
 from faceflex.faces import Face
 from faceflex.files import close_stdout, sweep
 from faceflex.job import EditJob, Target, extras_of, outputs_of, suffix_of
+from faceflex.marking import encoded, is_marked, kept_or_not
 from faceflex.photo import Photo, encode_photo, load_photo, write_file
-from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
-from faceflex.photo.save import format_for
+from faceflex.photo.formats import format_for
+from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE
 from faceflex.plan import Output, choose_faces, strength_name
 from faceflex.prepared import Edit, PreparedFace
 
@@ -53,14 +53,6 @@ def _edits(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> list[Edit
             edit = editor.edit_of(output.settings, {output.attribute: version})
         edits.append(edit)
     return edits
-
-
-def _xmp(photo: Photo, editor: Editor, output: Output) -> bytes:
-    settings = {k: strength_name(v) for k, v in output.settings.items()}
-    if output.sample > 1:
-        settings["sample"] = str(output.sample)
-    version = f"{__version__} (model {editor.model_id})"
-    return marked_xmp(photo.xmp, "faceflex", version, settings)
 
 
 def edit_one(
@@ -97,6 +89,7 @@ def edit_one(
     """
     source, name = read(argument)
     photo = load_photo(source, name)
+    photo = photo.stripped() if job.strip else photo
     suffix = suffix_of(argument, photo.format)
     planned = outputs_of(job, target, argument, suffix)
     extras = extras_of(job, target, argument, suffix)
@@ -116,9 +109,8 @@ def edit_one(
     # A sheet shows all outputs, also those that were there already.
     shown = planned if "sheet" in extras else outputs
     if shown:
-        yield from _Making(job, editor, photo, target, faces).run(
-            outputs, shown, extras.get("sheet"), threads
-        )
+        making = _Making(job, editor, photo, source, target, faces)
+        yield from making.run(outputs, shown, extras.get("sheet"), threads)
 
 
 @dataclass
@@ -134,9 +126,16 @@ class _Making:
     """Renders and writes the outputs of one photo."""
 
     def __init__(
-        self, job: EditJob, editor: Editor, photo: Photo, target: Target, faces: Sequence[Face]
+        self,
+        job: EditJob,
+        editor: Editor,
+        photo: Photo,
+        source: bytes | str,
+        target: Target,
+        faces: Sequence[Face],
     ) -> None:
-        self.job, self.editor, self.photo, self.target = job, editor, photo, target
+        self.job, self.editor, self.photo, self.source = job, editor, photo, source
+        self.label = target.label or Path(photo.name).stem
         self.started = time.perf_counter()
         self.faces = editor.prepare(photo.rgb, faces)
         self.watch, self.alone = self._watch(), threading.Lock()
@@ -212,16 +211,14 @@ class _Making:
             return _refused(self.photo.name, output, worst, limit)
         photo = self.photo
         form = photo.format if output.path is None else _format(output.path, photo)
-        marked = self.job.provenance and form != "BMP"
-        xmp = _xmp(photo, self.editor, output) if marked else None
-        data = encode_photo(photo, picture, target=form, xmp=xmp)
+        data = encoded(self.job, self.editor, photo, picture, output, form, self.source)
         if output.path is None:
             _to_stdout(data)
         else:
             write_file(output.path, data, overwrite=self.job.overwrite)
-        return _record(
-            photo.name, output, DIGITAL_SOURCE_TYPE if marked else None, self.faces, distances
-        )
+        provenance = DIGITAL_SOURCE_TYPE if is_marked(self.job, form) else None
+        record = _record(photo.name, output, provenance, self.faces, distances)
+        return record | kept_or_not(self.job, photo)
 
     def _show(self, sheet: ContactSheet | None, made: _Made) -> None:
         """Put an output on the contact sheet."""
@@ -251,7 +248,7 @@ class _Making:
         from faceflex.explain import explain, sheet
 
         strongest = max(edits, key=lambda e: e.size)
-        place = self.job.explain / (self.target.label or Path(self.photo.name).stem)
+        place = self.job.explain / self.label
         for face in self.faces:
             stages = explain(self.editor, self.photo.rgb, face, strongest)
             folder = place / f"face-{face.face.index}"

@@ -6,10 +6,14 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faceflex.errors import PhotoError
-from faceflex.photo.load import FORMATS
+from faceflex.photo.formats import FORMATS
 from faceflex.plan import Output, Request, plan
+
+if TYPE_CHECKING:
+    from faceflex.photo.credentials import Signer
 
 Inode = tuple[int, int]
 
@@ -38,6 +42,10 @@ class EditJob:
         Refuse outputs in which a face moves farther than this.
     explain
         Folder for pictures of the stages of each face's strongest edit.
+    strip
+        Leave out the photo's own metadata; its profile and the mark of ``provenance`` stay.
+    signer
+        Signs outputs (content credentials, C2PA).
     protected
         Files that are never written to, whatever the options: the photos of the run.
     """
@@ -53,6 +61,8 @@ class EditJob:
     identity: bool = False
     max_identity_distance: float | None = None
     explain: Path | None = None
+    strip: bool = False
+    signer: Signer | None = None
     protected: frozenset[Inode] = frozenset()
 
     def is_free(self, path: Path, source: str) -> bool:

@@ -154,7 +154,7 @@ def photo_file(form, mode="RGB", exif=None, icc=None, xmp=None, **more):
         if xmp:
             info.add_itxt("XML:com.adobe.xmp", xmp.decode())
         options["pnginfo"] = info
-    elif xmp and form in ("JPEG", "WEBP"):
+    elif xmp and form in ("JPEG", "WEBP", "AVIF", "HEIF"):
         options["xmp"] = xmp
     if form == "JPEG":
         options.setdefault("quality", 95)

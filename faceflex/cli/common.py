@@ -97,7 +97,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     UsageError
         If a folder or a pattern has no photo.
     """
-    from faceflex.photo.load import FORMATS
+    from faceflex.photo.formats import FORMATS
 
     suffixes = {s for group in FORMATS.values() for s in group}
     found: list[str] = []

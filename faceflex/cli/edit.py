@@ -23,6 +23,7 @@ from faceflex.cli.edit_run import foresee, run
 if TYPE_CHECKING:
     from faceflex.editor import Editor
     from faceflex.job import Target
+    from faceflex.photo.credentials import Signer
     from faceflex.plan import Request
 
 
@@ -77,6 +78,29 @@ def edit(
     provenance: Annotated[
         bool, typer.Option(help="Mark outputs as edited with a model (XMP).")
     ] = True,
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip",
+            help="Leave out the photo's metadata (EXIF, place, XMP, IPTC, comments); its colour"
+            " profile and the provenance mark stay.",
+        ),
+    ] = False,
+    sign_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PEM",
+            help="Sign outputs (content credentials, C2PA) with this certificate and those that"
+            " lead to its root; needs faceflex[c2pa].",
+        ),
+    ] = None,
+    sign_key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="The certificate's private key.")
+    ] = None,
+    sign_timestamp: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Have signatures dated by this time stamp authority."),
+    ] = None,
     max_identity_distance: Annotated[
         float | None,
         typer.Option(
@@ -134,6 +158,9 @@ def edit(
         check_selector(one)
     go_offline(offline)
     request = _request(attr or [], range_, samples, set_ or [])
+    signer = _signer(sign_certificate, sign_key, sign_timestamp)
+    if signer is not None and cluster is not None:
+        raise UsageError("--cluster: a private key is not sent to other machines; sign on this one")
     names = expand(photos)
     if cluster is not None:
         names, explain = [whole_path(name) for name in names], explain and explain.absolute()
@@ -174,6 +201,8 @@ def edit(
         identity=json_,
         max_identity_distance=max_identity_distance,
         explain=explain,
+        strip=strip,
+        signer=signer,
         protected=inodes(names),
     )
     if dry_run:
@@ -191,6 +220,18 @@ def edit(
         )
     if code:
         raise typer.Exit(code)
+
+
+def _signer(certificate: Path | None, key: Path | None, timestamp: str | None) -> Signer | None:
+    from faceflex.errors import UsageError
+
+    if certificate is None or key is None:
+        if (certificate, key, timestamp) == (None, None, None):
+            return None
+        raise UsageError("signing needs both --sign-certificate and --sign-key")
+    from faceflex.photo.credentials import Signer
+
+    return Signer.read(certificate, key, timestamp)
 
 
 def _request(
@@ -238,7 +279,7 @@ def _targets(
             raise UsageError(f"-o {file}: is one file; {len(names) * count} pictures are asked for")
         if str(file) == "-":
             return [Target(Path(), stdout=True)]
-        from faceflex.photo.save import format_for
+        from faceflex.photo.formats import format_for
 
         format_for(file)
         return [Target(file.parent, file)]

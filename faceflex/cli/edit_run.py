@@ -122,7 +122,9 @@ def _report(outcome: Outcome, *, json_: bool) -> None:
 
 
 def _remark(name: str, record: dict[str, Any]) -> None:
-    """Print what is hard about a photo's faces."""
+    """Print what could not be kept of a photo, and what is hard about its faces."""
+    for remark in record.get("notes", ()):
+        note(f"{name}: {remark}")
     for face in record.get("faces", ()):
         for remark in face["remarks"]:
             note(f"{name}: face {face['index']}: {remark}")

@@ -21,6 +21,7 @@ _POINTERS = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,)}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _WORDS = _SIZES | {5: 4, 10: 4}  # What a change of byte order turns around.
 _SHORT, _LONG = 3, 4
+_IPTC = 33723
 _RESOLUTION = (282, 283, 296)
 _BULKY = (0x927C, 0x9286)  # Maker's notes and the user's comment.
 
@@ -186,6 +187,34 @@ def upright_tags(data: bytes, width: int, height: int) -> bytes | None:
         return None
 
 
+def tag_bytes(data: bytes, tag: int) -> bytes | None:
+    """Return the bytes of a tag in a TIFF's first directory, as stored."""
+    try:
+        layout = _Layout.of(data)
+        found = dict(layout.entries(data, layout.start(data))).get(tag)
+    except (struct.error, ValueError):
+        return None
+    return found.data if found else None
+
+
+def without_orientation(block: bytes) -> bytes:
+    """Return EXIF without its orientation, which is 1; all that entries point to stays in place.
+
+    HEIF and AVIF say how to turn a picture outside of EXIF.
+    """
+    raw = block.removeprefix(PREFIX)
+    layout = _Layout.of(raw)
+    first = layout.start(raw)
+    count = layout.unpack(layout.order + "H", raw, first)
+    end = first + 2 + 12 * count + 4
+    for at in range(first + 2, end - 4, 12):
+        if layout.unpack(layout.order + "H", raw, at) == ORIENTATION:
+            fewer = struct.pack(layout.order + "H", count - 1)
+            rest = raw[at + 12 : end] + bytes(12) + raw[end:]
+            return b"".join((PREFIX, raw[:first], fewer, raw[first + 2 : at], rest))
+    return block
+
+
 def shortened(block: bytes, limit: int) -> bytes | None:
     """Return an EXIF block without its bulky parts, should it be longer than ``limit`` bytes."""
     if len(block) <= limit:
@@ -229,7 +258,8 @@ def add_to_tiff(data: bytes, block: bytes | None, extra: Mapping[int, bytes]) ->
             if tag not in _RESOLUTION or not own_resolution:
                 tree[tag] = _turned(found[tag], other.order != layout.order)
     for tag, value in extra.items():
-        tree[tag] = Entry(1, value, 0)
+        long = tag == _IPTC  # By custom; its bytes stay in their order all the same.
+        tree[tag] = Entry(_LONG, value + bytes(-len(value) % 4), 0) if long else Entry(1, value, 0)
     at = len(data) + len(data) % 2
     directory = layout.pack(tree, at)
     link = struct.pack(layout.order + "I", at)

@@ -5,27 +5,23 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from faceflex.errors import PhotoError
+from faceflex.photo.credentials import has_credentials
+from faceflex.photo.formats import FORMATS, brand, lack
+from faceflex.photo.iptc import read_resources
 from faceflex.photo.metadata import orientation_of, read_xmp, upright_exif, upright_xmp
+from faceflex.photo.options import depth_of, options_of, plain
+from faceflex.photo.parts import rare_jpeg
 from faceflex.photo.pixels import Converter, Native, native_mode, native_pixels, upright
-
-FORMATS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-    "BMP": (".bmp", ".dib"),
-}
-"""Formats that are read and written, and their suffixes."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +37,17 @@ class Photo:
     mode
         ``L``, ``LA``, ``RGB``, ``RGBA`` or ``CMYK``.
     format
-        A key of :data:`FORMATS`.
+        A key of :data:`faceflex.photo.formats.FORMATS`.
     exif, icc, xmp
         Metadata for the upright picture; None when the file has none.
     options
         How the file was encoded, as Pillow's ``save`` takes it.
+    resources
+        IPTC-IIM and other image resources, as ``8BIM`` blocks; None when the file has none.
+    credentials
+        Whether the file has content credentials (C2PA), which an edit makes untrue.
+    notes
+        What of the file cannot be kept, a phrase each.
     """
 
     name: str
@@ -56,6 +58,9 @@ class Photo:
     icc: bytes | None = None
     xmp: bytes | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    resources: bytes | None = None
+    credentials: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def deep(self) -> bool:
@@ -69,10 +74,15 @@ class Photo:
 
     @cached_property
     def rgb(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB, upright; do not write to it."""
+        """(H, W, 3) uint8 sRGB, upright; do not write to it."""
         picture = self.converter.to_rgb(self.native)
         picture.setflags(write=False)
         return picture
+
+    def stripped(self) -> Photo:
+        """Return the photo without metadata, but for its colour profile and its resolution."""
+        options = plain(dict(self.options))
+        return replace(self, exif=None, xmp=None, resources=None, options=options)
 
 
 def _deep_colour(image: Image.Image, data: bytes) -> bool:
@@ -137,62 +147,20 @@ def _read_deep_tiff(tags: Mapping[int, Any], data: bytes) -> tuple[Native, str]:
     return pixels, "RGB" if channels == 3 else "RGBA"
 
 
-def _options(image: Image.Image, data: bytes, mode: str) -> dict[str, Any]:
-    """Return how a file was encoded, so that its edit can be encoded alike."""
-    options: dict[str, Any] = {}
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        options["qtables"] = image.quantization
-        options["progressive"] = bool(image.info.get("progressive"))
-        if mode == "RGB":
-            # Pillow cannot write rare samplings; full colour loses nothing of them.
-            options["subsampling"] = max(JpegImagePlugin.get_sampling(image), 0)
-        if image.info.get("comment"):
-            options["comment"] = image.info["comment"]
-    elif image.format == "PNG":
-        options["pnginfo"] = _png_notes(data)
-    elif image.format == "WEBP":
-        options["lossless"] = b"VP8L" in (data[12:16], *_riff_chunks(data))
-    elif image.format == "TIFF":
-        compression = image.info.get("compression", "raw")
-        lossless = {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"}
-        options["compression"] = compression if compression in lossless else "tiff_adobe_deflate"
-    dpi = image.info.get("dpi")
-    if dpi and image.format in ("JPEG", "PNG", "TIFF", "BMP"):
-        density = tuple(float(v) for v in dpi)
-        if all(0 < v < 65536 for v in density):
-            options["dpi"] = density
-    return options
-
-
-def _png_notes(data: bytes) -> PngImagePlugin.PngInfo:
-    """Return a PNG's texts, and what it says of its colours, but no EXIF and XMP."""
-    kept, at = PngImagePlugin.PngInfo(), 8
-    while at + 12 <= len(data):
-        kind, length = data[at + 4 : at + 8], int.from_bytes(data[at : at + 4], "big")
-        body = data[at + 8 : at + 8 + length]
-        known = kind in (b"tEXt", b"zTXt", b"iTXt", b"gAMA", b"cHRM", b"sRGB", b"cICP")
-        if known and not body.startswith((b"XML:com.adobe.xmp\0", b"Raw profile type ")):
-            kept.add(kind, body)
-        at += 12 + length
-    return kept
-
-
-def _riff_chunks(data: bytes) -> list[bytes]:
-    """Return the names of a WebP file's chunks."""
-    names, at = [], 12
-    while at + 8 <= len(data):
-        names.append(data[at : at + 4])
-        at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
-        at += at % 2
-    return names
-
-
 def _open(data: bytes, name: str) -> Image.Image:
     if not data:
         raise PhotoError(f"{name}: the file is empty")
+    kind = brand(data)
+    if kind and (missing := lack(kind)):
+        raise PhotoError(f"{name}: {missing}; or convert the photo to JPEG")
     try:
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
+        if rare_jpeg(data):
+            raise PhotoError(
+                f"{name}: a rare kind of JPEG (12 bits or JPEG-LS) that cannot be read;"
+                " save it as PNG or TIFF"
+            ) from None
         known = ", ".join(FORMATS)
         raise PhotoError(f"{name}: not a picture that can be read; use {known}") from None
     except Image.DecompressionBombError:
@@ -257,8 +225,10 @@ def _decode(data: bytes, name: str) -> Photo:
     else:
         native = native_pixels(image, mode)
     # Pillow turns a TIFF as it reads its pixels, and its orientation is 1 from then on.
-    turned = upright(native, orientation_of(image))
+    orientation = orientation_of(image)
+    turned = upright(native, orientation)
     height, width = turned.shape[:2]
+    xmp = read_xmp(image, data)
     return Photo(
         name,
         turned,
@@ -266,9 +236,25 @@ def _decode(data: bytes, name: str) -> Photo:
         str(image.format),
         upright_exif(image, data, width, height),
         image.info.get("icc_profile") or None,
-        upright_xmp(read_xmp(image), width, height),
-        _options(image, data, mode),
+        upright_xmp(xmp, width, height),
+        options_of(image, data, mode),
+        read_resources(image, data, orientation != 1),
+        has_credentials(image, data, xmp),
+        _notes(image, data),
     )
+
+
+def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
+    """Say what of a file its edit cannot keep."""
+    found = []
+    if (depth := depth_of(image, data)) > 8:
+        found.append(f"has {depth} bits a channel; edited and written with 8")
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and not image.quantization:
+        found.append("is a lossless JPEG; written as an ordinary one of high quality")
+    aside = image.info.get("aux") or image.info.get("depth_images")
+    if getattr(image, "n_frames", 1) > 1 or aside:
+        found.append("holds further pictures (a gain map, depth or another view); left out")
+    return tuple(found)
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:

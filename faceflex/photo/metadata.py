@@ -7,6 +7,7 @@ Metadata 2025.1.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from faceflex.photo.exif import ORIENTATION, upright_block, upright_tags
+from faceflex.photo.parts import jpeg_segments
 
 DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -29,15 +31,40 @@ _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
 _NOTE = "http://ns.adobe.com/xmp/note/"
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+_PROVENANCE = "{http://purl.org/dc/terms/}provenance"
+# Of pictures and videos behind the photo or in the packet itself, none of which is written back:
+# gain maps, depth, the photo unedited.
+_GONE_SPACES = (
+    "{http://ns.adobe.com/hdr-gain-map/1.0/}",
+    "{http://ns.apple.com/HDRGainMap/1.0/}",
+    "{http://ns.google.com/photos/1.0/container/}",
+    "{http://ns.google.com/photos/1.0/image/}",
+    "{http://ns.google.com/photos/1.0/depthmap/}",
+    f"{{{_CAMERA}}}MotionPhoto",
+    f"{{{_CAMERA}}}MicroVideo",
+)
+_GONE = (f"{{{_XMP}}}Thumbnails", f"{{{_NOTE}}}HasExtendedXMP", _PROVENANCE)
 _PREFIXES = {_META: "x", _RDF: "rdf", _IPTC: "Iptc4xmpExt", _TIFF: "tiff", _EXIF: "exif"}
+_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _DEEPEST = 100
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation of a picture, 1 to 8; 1 when absent or nonsense."""
+    """Return the EXIF orientation of a picture, 1 to 8; 1 when absent or nonsense.
+
+    HEIC comes turned already. AVIF's own word about it is in EXIF as Pillow gives it, and XMP does
+    not count.
+    """
+    if image.format == "HEIF":
+        return 1
     try:
-        value = image.getexif().get(ORIENTATION, 1)
+        exif = image.getexif()
+        if image.format == "AVIF":
+            exif = Image.Exif()
+            exif.load(image.info.get("exif", b""))
+        value = exif.get(ORIENTATION, 1)
     except Exception:  # Pillow raises nearly anything on damaged EXIF.
         return 1
     return value if value in range(1, 9) else 1
@@ -70,14 +97,16 @@ def upright_exif(image: Image.Image, data: bytes, width: int, height: int) -> by
     return upright_block(block, width, height) if isinstance(block, bytes) else None
 
 
-def read_xmp(image: Image.Image) -> bytes | None:
-    """Return a picture's XMP packet, or None."""
+def read_xmp(image: Image.Image, data: bytes) -> bytes | None:
+    """Return a picture's XMP packet, or None; a JPEG's second packet is merged into it."""
     value = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if value is None and image.format == "TIFF":
         value = image.tag_v2.get(700)  # type: ignore[attr-defined]
     if isinstance(value, str):
         value = value.encode("utf-8")
-    return value if isinstance(value, bytes) and value.strip(b"\0 \n") else None
+    if not isinstance(value, bytes) or not value.strip(b"\0 \n"):
+        return None
+    return _with_extension(value, data) if image.format == "JPEG" and _EXTENSION in data else value
 
 
 class _Tree(ET.TreeBuilder):
@@ -144,11 +173,37 @@ class _Packet:
         return start + body + b'\n<?xpacket end="w"?>'
 
 
+def _with_extension(xmp: bytes, data: bytes) -> bytes:
+    """Return a JPEG's packet with the fields of its second one, in segments of their own.
+
+    The first packet names the second by its MD5; what does not fit that name is left out.
+    """
+    packet, name = _Packet.parse(xmp), f"{{{_NOTE}}}HasExtendedXMP"
+    if packet is None:
+        return xmp
+    nodes = list(packet.root.iter())
+    named = {node.get(name, "") for node in nodes} | {n.text or "" for n in nodes if n.tag == name}
+    parts: dict[str, dict[int, bytes]] = {}
+    for marker, at, end in jpeg_segments(data):
+        body = data[at + 4 : end]
+        if marker == 0xE1 and body.startswith(_EXTENSION) and len(body) > 75:
+            digest = body[35:67].decode("latin-1")
+            parts.setdefault(digest, {})[int.from_bytes(body[71:75], "big")] = body[75:]
+    for digest in named & parts.keys():
+        whole = b"".join(part for _, part in sorted(parts[digest].items()))
+        second = _Packet.parse(whole)
+        if second and hashlib.md5(whole, usedforsecurity=False).hexdigest() == digest.lower():
+            packet.rdf.extend(second.descriptions())
+            return _Packet(packet.root, packet.rdf, {**second.prefixes, **packet.prefixes}).write()
+    return xmp
+
+
 def upright_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
     """Return an XMP packet for the upright copy of its picture.
 
-    Its orientation and sizes become true, thumbnails (of the photo unedited) and the mention of a
-    second packet, which is not written, go. Of an unreadable packet only the orientation is mended.
+    Its orientation and sizes become true. Thumbnails (of the photo unedited) go, and mentions of
+    what is not written: a second packet, content credentials, gain maps and videos behind the
+    photo. Of an unreadable packet only the orientation is mended.
     """
     if not xmp:
         return xmp
@@ -166,12 +221,25 @@ def upright_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
         if node.tag in values:
             changed |= node.text != values[node.tag]
             node.text = values[node.tag]
-        changed |= node.attrib.pop(f"{{{_NOTE}}}HasExtendedXMP", None) is not None
-        for below in list(node):
-            if below.tag in (f"{{{_XMP}}}Thumbnails", f"{{{_NOTE}}}HasExtendedXMP"):
-                node.remove(below)
-                changed = True
+        for key in filter(_goes, list(node.keys())):
+            del node.attrib[key]
+            changed = True
+        for below in [b for b in node if isinstance(b.tag, str) and _goes(b.tag)]:
+            node.remove(below)
+            changed = True
     return packet.write() if changed else xmp
+
+
+def _goes(name: str) -> bool:
+    return name in _GONE or name.startswith(_GONE_SPACES)
+
+
+def names_credentials(xmp: bytes | None) -> bool:
+    """Tell whether an XMP packet says where the photo's content credentials are."""
+    packet = _Packet.parse(xmp)
+    return packet is not None and any(
+        _PROVENANCE in (node.tag, *node.keys()) for node in packet.root.iter()
+    )
 
 
 def marked_xmp(

@@ -1,6 +1,6 @@
-"""Between the pixels that a file holds (gray, palette, alpha, CMYK, 16 bits) and RGB.
+"""Between the pixels that a file holds (gray, palette, alpha, CMYK, 16 bits, wide colours) and RGB.
 
-Networks and people see 8-bit RGB. A file's own pixels are kept beside it, and an edit is added to
+Networks see 8-bit sRGB. A file's own pixels are kept beside it, and an edit is added to
 them as a difference, so what was not edited is written back bit for bit.
 """
 
@@ -18,7 +18,9 @@ Native = NDArray[Any]
 MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 """Pillow's modes whose pixels are kept as they are."""
 
-_ROUNDS = 4  # Of the approach to a colour through a CMYK profile.
+_ROUNDS = 4  # Of the approach to a colour through a CMYK profile; RGB needs one.
+_NEARLY = 2  # Levels of 256 by which a profile may differ from sRGB and count as sRGB.
+_BLOCK = 1 << 20  # Pixels that are converted back at a time, which bounds memory.
 
 
 def native_mode(image: Image.Image) -> str:
@@ -84,7 +86,7 @@ def upright(pixels: Native, orientation: int) -> Native:
 
 
 class Converter:
-    """Both ways between one file's pixels and 8-bit RGB.
+    """Both ways between one file's pixels and 8-bit sRGB.
 
     Parameters
     ----------
@@ -93,25 +95,35 @@ class Converter:
     deep
         Whether the file's values have 16 bits.
     icc
-        The file's colour profile; used for CMYK.
+        The file's colour profile; used for CMYK, and for RGB where it is not (nearly) sRGB.
+
+    Attributes
+    ----------
+    managed
+        Whether colours go through the profile.
     """
 
     def __init__(self, mode: str, deep: bool, icc: bytes | None) -> None:
         self.mode, self.deep = mode, deep
-        self._transforms = _cmyk_transforms(icc) if mode == "CMYK" else None
+        self._kind = {"CMYK": "CMYK", "RGB": "RGB", "RGBA": "RGB"}.get(mode)
+        self._transforms = _transforms(icc, self._kind) if icc and self._kind else None
+        self.managed = self._transforms is not None
 
     def to_rgb(self, native: Native) -> NDArray[np.uint8]:
-        """Return (H, W, 3) uint8 RGB of the file's pixels."""
+        """Return (H, W, 3) uint8 sRGB of the file's pixels."""
         values = eight_bits(native)
         if self.mode in ("L", "LA"):
             gray = values if values.ndim == 2 else values[:, :, 0]
             return np.ascontiguousarray(np.repeat(gray[:, :, None], 3, axis=2))
         if self.mode == "CMYK":
-            return self._cmyk_to_rgb(values)
-        return np.ascontiguousarray(values[:, :, :3])
+            return self._shown(values)
+        return self._shown(np.ascontiguousarray(values[:, :, :3]))
 
-    def _cmyk_to_rgb(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        picture = Image.fromarray(np.ascontiguousarray(values), "CMYK")
+    def _shown(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return (H, W, 3) sRGB of 8-bit (H, W, C) colours."""
+        if self._transforms is None and self._kind == "RGB":
+            return values
+        picture = Image.fromarray(np.ascontiguousarray(values), self._kind)
         if self._transforms is None:
             return np.array(picture.convert("RGB"))
         return np.array(ImageCms.applyTransform(picture, self._transforms[0]))
@@ -131,27 +143,31 @@ class Converter:
         if self.mode in ("L", "LA"):
             weights = np.array([0.299, 0.587, 0.114])
             return (np.round(after @ weights) - np.round(before @ weights))[:, None]
+        if self._transforms is not None:
+            return self._managed_change(old, before, after)
         if self.mode == "CMYK":
-            if self._transforms is None:
-                return _ink_change(old, before, after)
-            return self._separated_change(old, before, after)
+            return _ink_change(old, before, after)
         return after.astype(np.int32) - before
 
-    def _separated_change(
+    def _managed_change(
         self, old: NDArray[Any], before: NDArray[np.uint8], after: NDArray[np.uint8]
     ) -> NDArray[Any]:
-        """Approach the wanted colours from the file's own separation, through the profile."""
+        """Approach the wanted colours from the file's own values, through the profile.
+
+        Only differences count, so inks stay separated as they were, and colours that sRGB cannot
+        show stay as strong as they were.
+        """
         assert self._transforms is not None
 
-        def separate(rgb: NDArray[np.uint8]) -> NDArray[Any]:
+        def stored(rgb: NDArray[np.uint8]) -> NDArray[Any]:
             picture = Image.fromarray(np.ascontiguousarray(rgb[None]), "RGB")
-            separated = ImageCms.applyTransform(picture, self._transforms[1])  # type: ignore[index]
-            return np.asarray(separated)[0].astype(np.float64)
+            done = ImageCms.applyTransform(picture, self._transforms[1])  # type: ignore[index]
+            return np.asarray(done)[0].astype(np.float64)
 
-        goal, new, now = separate(after), old, before
-        for _ in range(_ROUNDS):
-            new = np.clip(new + goal - separate(now), 0, 255)
-            now = self._cmyk_to_rgb(np.round(new).astype(np.uint8)[None])[0]
+        goal, new, now = stored(after), old, before
+        for _ in range(_ROUNDS if self.mode == "CMYK" else 1):
+            new = np.clip(new + goal - stored(now), 0, 255)
+            now = self._shown(np.round(new).astype(np.uint8)[None])[0]
         return new - old
 
     def edited(self, native: Native, rgb: NDArray[np.uint8], after: NDArray[np.uint8]) -> Native:
@@ -168,20 +184,19 @@ class Converter:
         -------
         Pixels of the same kind; equal to ``native`` wherever ``after`` equals ``rgb``.
         """
-        if self.mode == "RGB" and not self.deep:
+        if self.mode == "RGB" and not self.deep and not self.managed:
             return after
         out = native.copy()
-        where = (rgb != after).any(axis=2)
-        if not where.any():
-            return out
-        flat = out[:, :, None] if out.ndim == 2 else out
+        flat = out.reshape(-1, 1 if out.ndim == 2 else out.shape[2])
+        before, later = rgb.reshape(-1, 3), after.reshape(-1, 3)
+        changed = np.flatnonzero((before != later).any(axis=1))
         colours = {"L": 1, "LA": 1, "CMYK": 4}.get(self.mode, 3)
         step, top = (257, 65535) if self.deep else (1, 255)
-        old = flat[where][:, :colours].astype(np.float64)
-        new = old + step * self._change(old / step, rgb[where], after[where])
-        new = np.clip(np.round(new), 0, top)
-        for c in range(colours):
-            flat[where, c] = new[:, c]
+        for start in range(0, len(changed), _BLOCK):
+            at = changed[start : start + _BLOCK]
+            old = flat[at, :colours].astype(np.float64)
+            new = old + step * self._change(old / step, before[at], later[at])
+            flat[at, :colours] = np.clip(np.round(new), 0, top)
         return out
 
 
@@ -201,16 +216,27 @@ def _ink_change(
     return np.concatenate([change, (light - needed)[:, None]], axis=1)
 
 
-def _cmyk_transforms(icc: bytes | None) -> tuple[Any, Any] | None:
-    """Return transforms CMYK -> sRGB and back; None without a usable profile."""
-    if not icc:
-        return None
+def _transforms(icc: bytes, kind: str) -> tuple[Any, Any] | None:
+    """Return transforms to sRGB and back; None without a usable profile, or for sRGB itself.
+
+    RGB goes by relative colorimetry, which keeps white white; CMYK by perception, as viewers do.
+    """
+    intent = ImageCms.Intent.PERCEPTUAL if kind == "CMYK" else ImageCms.Intent.RELATIVE_COLORIMETRIC
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         srgb = ImageCms.createProfile("sRGB")
-        return (
-            ImageCms.buildTransform(profile, srgb, "CMYK", "RGB"),
-            ImageCms.buildTransform(srgb, profile, "RGB", "CMYK"),
+        found = (
+            ImageCms.buildTransform(profile, srgb, kind, "RGB", intent),
+            ImageCms.buildTransform(srgb, profile, "RGB", kind, intent),
         )
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         return None
+    return None if kind == "RGB" and _near(found[0]) else found
+
+
+def _near(transform: Any) -> bool:
+    """Tell whether an RGB transform hardly changes any colour of a grid."""
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(1, -1, 3)
+    shown = np.asarray(ImageCms.applyTransform(Image.fromarray(grid), transform))
+    return bool(np.abs(shown.astype(int) - grid).max() <= _NEARLY)

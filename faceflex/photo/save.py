@@ -14,34 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from faceflex.errors import PhotoError, UsageError
+from faceflex.errors import PhotoError
 from faceflex.files import replacing
-from faceflex.photo.exif import PREFIX, add_to_tiff, shortened
-from faceflex.photo.load import FORMATS, Photo
+from faceflex.photo.exif import PREFIX, add_to_tiff, shortened, without_orientation
+from faceflex.photo.formats import lack
+from faceflex.photo.iptc import into_jpeg, into_tags, into_text
+from faceflex.photo.load import Photo
 from faceflex.photo.metadata import JPEG_EXIF, short_xmp
 from faceflex.photo.pixels import Native, eight_bits
 
 QUALITY = 95
 """JPEG and WebP quality where the photo itself gives none (it came in another format)."""
+NEW_QUALITY = {"AVIF": 90, "HEIF": 80}
+"""Quality of formats whose files do not say theirs: what a second encoding loses is not seen."""
 
 _XMP_TAG = 700
 _PNG_LEVEL = 4  # zlib: half the time of Pillow's default for a few per cent of size.
-
-
-def format_for(path: Path) -> str:
-    """Return the format that a file name asks for.
-
-    Raises
-    ------
-    UsageError
-        If its suffix is not one that can be written.
-    """
-    suffix = path.suffix.lower()
-    for name, suffixes in FORMATS.items():
-        if suffix in suffixes:
-            return name
-    known = ", ".join(s[0] for s in FORMATS.values())
-    raise UsageError(f"{path}: cannot tell the format from {suffix!r}; use one of {known}")
 
 
 def encode_photo(
@@ -67,8 +55,10 @@ def encode_photo(
     Raises
     ------
     PhotoError
-        If the format cannot hold a picture of this size.
+        If the format cannot hold a picture of this size, or needs what is not installed.
     """
+    if missing := lack(target or photo.format):
+        raise PhotoError(f"{photo.name}: {missing}; or write another format")
     pixels = photo.converter.edited(photo.native, photo.rgb, rgb)
     form, xmp = target or photo.format, xmp or photo.xmp
     try:
@@ -80,6 +70,8 @@ def encode_photo(
         data = _encoded(picture, form, _save_options(photo, form, picture, xmp))
         if form == "TIFF":
             return _tagged_tiff(data, photo, xmp)
+        if form == "JPEG" and photo.resources:
+            return into_jpeg(data, photo.resources)
         return _bmp_with_alpha(data) if (form, picture.mode) == ("BMP", "RGBA") else data
     except MemoryError:
         raise PhotoError(f"{photo.name}: too large for this machine's memory") from None
@@ -108,6 +100,8 @@ _HOLDS = {
     "WEBP": ("RGB", "RGBA"),
     "TIFF": ("L", "LA", "RGB", "RGBA", "CMYK"),
     "BMP": ("L", "RGB", "RGBA"),
+    "AVIF": ("L", "RGB", "RGBA"),
+    "HEIF": ("L", "RGB", "RGBA"),
 }
 _DEEP = {"PNG": ("LA", "RGB", "RGBA"), "TIFF": ("LA", "RGB", "RGBA", "CMYK")}
 """Kinds of 16-bit colour that are written here; Pillow writes 16-bit gray, and nothing else."""
@@ -117,13 +111,35 @@ def _picture(photo: Photo, pixels: Native, rgb: NDArray[np.uint8], form: str) ->
     """Return what to encode: the file's own kind of pixels, or the nearest that a format holds."""
     if not (photo.mode == "L" and form in _DEEP):
         pixels = eight_bits(pixels)
+    if form == "BMP" and photo.mode in ("RGB", "RGBA"):  # Which knows sRGB alone.
+        pixels = np.concatenate([rgb, pixels[:, :, 3:]], axis=2)
     if photo.mode in _HOLDS[form]:
-        return Image.fromarray(pixels, "CMYK" if photo.mode == "CMYK" else None)
+        picture = Image.fromarray(pixels, "CMYK" if photo.mode == "CMYK" else None)
+        same = form == photo.format and photo.options.get("palette")
+        return _with_palette(picture) if same else picture
     if photo.mode == "LA" and form == "JPEG":
         return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0]))
     if photo.mode == "LA":
         return Image.fromarray(np.dstack([rgb, pixels[:, :, 1]]))
+    if photo.mode == "RGBA":
+        return Image.fromarray(np.ascontiguousarray(pixels[:, :, :3]))
     return Image.fromarray(rgb)
+
+
+def _with_palette(picture: Image.Image) -> Image.Image:
+    """Return an RGB or RGBA picture with a palette, should it have 256 colours at most."""
+    found = picture.getcolors(256)
+    if found is None:
+        return picture
+    colours = np.array(sorted(c for _, c in found), np.uint8)  # type: ignore[type-var]
+    width = 1 << 8 * np.arange(colours.shape[1])[::-1]
+    codes = colours @ width
+    places = np.searchsorted(codes, np.asarray(picture) @ width).astype(np.uint8)
+    out = Image.fromarray(places, "P")
+    out.putpalette(colours[:, :3].tobytes())
+    if picture.mode == "RGBA":
+        out.info["transparency"] = colours[:, 3].tobytes()
+    return out
 
 
 def _save_options(
@@ -132,6 +148,7 @@ def _save_options(
     """Return Pillow's save options: the photo's own encoding and its metadata."""
     same = form == photo.format
     options: dict[str, Any] = dict(photo.options) if same else {}
+    options.pop("palette", None)
     if "dpi" in photo.options:
         options["dpi"] = photo.options["dpi"]
     icc = _profile(photo, picture.mode)
@@ -151,8 +168,14 @@ def _save_options(
         options["pnginfo"] = info
         if xmp:
             info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        if photo.resources:
+            info.add_text(*into_text(photo.resources), zip=True)
     elif form == "WEBP":
         options.update(quality=QUALITY, exact=True, xmp=xmp or b"")
+    elif form in ("AVIF", "HEIF"):
+        options.update(quality=NEW_QUALITY[form], xmp=xmp)
+        if photo.exif:
+            options["exif"] = without_orientation(photo.exif).removeprefix(PREFIX)
     return options
 
 
@@ -189,6 +212,9 @@ def _deep_png(photo: Photo, pixels: Native, xmp: bytes | None) -> bytes:
         parts.append(_chunk(b"eXIf", photo.exif.removeprefix(PREFIX)))
     if xmp:
         parts.append(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
+    if photo.resources:
+        name, text = (part.encode("ascii") for part in into_text(photo.resources))
+        parts.append(_chunk(b"zTXt", name + b"\0\0" + zlib.compress(text)))
     # Each row: filter type 1, then differences to the pixel on the left.
     rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)
     filtered = np.ones((height, 1 + rows.shape[1]), np.uint8)
@@ -222,7 +248,8 @@ def _deep_tiff(photo: Photo, pixels: Native) -> bytes:
 
 
 def _tagged_tiff(data: bytes, photo: Photo, xmp: bytes | None) -> bytes:
-    return add_to_tiff(data, photo.exif, {_XMP_TAG: xmp} if xmp else {})
+    extra = into_tags(photo.resources) if photo.resources else {}
+    return add_to_tiff(data, photo.exif, extra | ({_XMP_TAG: xmp} if xmp else {}))
 
 
 def _bmp_with_alpha(data: bytes) -> bytes:
