@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -147,6 +148,8 @@ def edit(
     A sweep (--attr with --range) writes OUT/sample-1/STRENGTH-ATTRIBUTE.ext and OUT/sheet.png.
     With --set alone, one picture a photo is written.
     """
+    # Photos and outputs are spread over the cores; the small matrices of each are not worth it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from faceflex.errors import UsageError
     from faceflex.plan import check_selector
 

@@ -109,15 +109,27 @@ def _finder(name: str) -> Finder:
     return made[name]
 
 
-def _run(
-    image: NDArray[np.uint8], find: Finder, long_side: int, threshold: float, degrees: float
-) -> list[Detection]:
-    """Detect on one copy: resized to ``long_side``, turned back by ``degrees``."""
+def _resized(image: NDArray[np.uint8], long_side: int) -> tuple[NDArray[np.uint8], float]:
+    """Return a copy with a long side of ``long_side`` pixels, or less; and its scale."""
     height, width = image.shape[:2]
     scale = min(long_side / max(height, width), _MAX_ENLARGEMENT)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     copy = cv2.resize(image, size, interpolation=method) if size != (width, height) else image
+    return copy, scale
+
+
+def _run(
+    image: NDArray[np.uint8],
+    copy: NDArray[np.uint8],
+    scale: float,
+    find: Finder,
+    threshold: float,
+    degrees: float,
+) -> list[Detection]:
+    """Detect on a copy of ``image`` at a scale, turned back by ``degrees``."""
+    height, width = image.shape[:2]
+    size = copy.shape[1::-1]
     to_photo = np.array([[width / size[0], 0, 0], [0, height / size[1], 0]], np.float64)
     to_photo[:, 2] = (to_photo[0, 0] - 1) / 2, (to_photo[1, 1] - 1) / 2
     if degrees:
@@ -194,7 +206,8 @@ def detect(
     find = _finder(detector)
 
     def look(long_side: int, threshold: float, *turns: float) -> list[Detection]:
-        found = [d for turn in turns for d in _run(image, find, long_side, threshold, turn)]
+        copy, scale = _resized(image, long_side)
+        found = [d for turn in turns for d in _run(image, copy, scale, find, threshold, turn)]
         return [d for d in _distinct(found) if d.score >= _SURE or check(d)]
 
     found = look(LONG_SIDE, _THRESHOLD, 0.0) + look(_TILT_SIDE, _TURNED_THRESHOLD, *_TILTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class Signer:
     """
 
     certificate: bytes
-    key: bytes
+    key: bytes = field(repr=False)
     algorithm: str
     timestamp: str | None = None
 
