@@ -27,6 +27,7 @@ from faceflex.prepared import Edit, PreparedFace
 from faceflex.remarks import TYPICAL, remarks
 
 if TYPE_CHECKING:
+    from faceflex.models.codec import Codec
     from faceflex.models.vae import VAE
     from faceflex.vectors import AttributeVectors
 
@@ -89,6 +90,20 @@ class Editor:
         return load_vae(resolve(self._model_name), pick_device(self._device))[0]
 
     @cached_property
+    def codec(self) -> Codec:
+        """Its two ways, for several threads at once."""
+        from faceflex.models.codec import Codec
+
+        return Codec(self.model)
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether something else than a CPU computes."""
+        from faceflex.models.device import pick_device
+
+        return self._device != "cpu" and pick_device(self._device) != "cpu"
+
+    @cached_property
     def model_id(self) -> str:
         """Its id; known without loading it."""
         return read_id(resolve(self._model_name))
@@ -120,15 +135,13 @@ class Editor:
         faces
             Which of its faces.
         """
-        from faceflex.models.codec import decode_float, encode_faces
-
         if not faces:
             return []
         aligned = [align(rgb, face.points, crop=self.model.crop) for face in faces]
-        latents = encode_faces(self.model, np.stack([a.crop for a in aligned]))
+        latents = self.codec.encode(np.stack([a.crop for a in aligned]))
         typical = latents.copy()
         typical[:, TYPICAL:] = 0
-        pictures = decode_float(self.model, np.concatenate([latents, typical]))
+        pictures = self.codec.decode(np.concatenate([latents, typical]))
         found = []
         for number, (face, cut) in enumerate(zip(faces, aligned, strict=True)):
             points = apply(cut.matrix, face.points)
@@ -207,15 +220,13 @@ class Editor:
         ------
         For each edit, a list for each face: the decodes that :meth:`apply` takes.
         """
-        from faceflex.models.codec import decode_float
-
         step = max(1, _LATENTS // max(1, 2 * len(faces)))
         for start in range(0, len(edits), step):
             some = edits[start : start + step]
             latents = [z for edit in some for face in faces for z in edit.latents(face.latent)]
             decoded: Iterator[NDArray[np.float32]] = iter(())
             if latents:
-                decoded = iter(decode_float(self.model, np.array(latents)))
+                decoded = iter(self.codec.decode(np.array(latents)))
             for edit in some:
                 count = len(edit.parts())
                 yield [[next(decoded) for _ in range(count)] for _ in faces]

@@ -25,6 +25,7 @@ from pathlib import Path
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 SWEEP = ("--attr", "Smiling", "--range", "0", "2", "0.1")
+STRENGTHS = [i / 10 for i in range(20)]
 
 
 def contents(folder: Path) -> dict[str, str]:

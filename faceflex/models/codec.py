@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from faceflex.models.together import Together
 from faceflex.models.vae import VAE
 
 
@@ -76,3 +81,28 @@ def decode_faces(
 ) -> NDArray[np.uint8]:
     """Decode latents (N, latent) to (N, S, S, 3) uint8 RGB."""
     return np.round(decode_float(model, latents, batch) * 255).astype(np.uint8)
+
+
+class Codec:
+    """A model's two ways, for several threads at once.
+
+    Parameters
+    ----------
+    model
+        A VAE in evaluation mode.
+    together
+        Join the calls of several threads; by default where an accelerator computes.
+
+    Attributes
+    ----------
+    encode
+        (N, S, S, 3) uint8 crops to (N, latent), as :func:`encode_faces`.
+    decode
+        (N, latent) to (N, S, S, 3), as :func:`decode_float`.
+    """
+
+    def __init__(self, model: VAE, together: bool | None = None) -> None:
+        self.encode: Callable[[NDArray[Any]], NDArray[Any]] = partial(encode_faces, model)
+        self.decode: Callable[[NDArray[Any]], NDArray[Any]] = partial(decode_float, model)
+        if _device(model).type != "cpu" if together is None else together:
+            self.encode, self.decode = Together(self.encode), Together(self.decode)
