@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -57,22 +59,61 @@ def png(tmp_path, small_portrait):
     return path
 
 
-@pytest.fixture
-def run(tmp_path):
-    """Run ``faceflex`` as a process in an empty folder; returns the finished process."""
+@pytest.fixture(scope="session")
+def warm():
+    """A process that has imported everything and forks for each command; None without forks."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    yield server
+    server.stdin.close()
+    server.wait(timeout=60)
 
-    def call(*arguments, stdin=None, home=None, text=True):
+
+def forked(server, arguments, folder, environment, stdin):
+    """Run a command in a fork of the warm process; return it as ``subprocess.run`` does."""
+    with tempfile.TemporaryDirectory() as place:
+        files = {name: Path(place) / name for name in ("stdin", "stdout", "stderr")}
+        for path, content in zip(files.values(), (stdin or b"", b"", b""), strict=True):
+            path.write_bytes(content)
+        request = {"arguments": arguments, "folder": str(folder), "environment": environment}
+        server.stdin.write(json.dumps(request | {k: str(p) for k, p in files.items()}) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        out, err = files["stdout"].read_bytes(), files["stderr"].read_bytes()
+    return subprocess.CompletedProcess(arguments, code, out, err)
+
+
+@pytest.fixture
+def run(tmp_path, warm):
+    """Run ``faceflex`` as a process in an empty folder; returns the finished process.
+
+    With ``cold`` the process starts anew; else it is a fork of one that has imported everything.
+    """
+
+    def call(*arguments, stdin=None, home=None, text=True, cold=False):
         env = {**os.environ, "FACEFLEX_HOME": str(home or tmp_path / "home"), "COLUMNS": "200"}
         env.pop("FACEFLEX_DEBUG", None)
-        done = subprocess.run(
-            [sys.executable, "-m", "faceflex", *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            cwd=tmp_path,
-            env=env,
-            timeout=120,
-            check=False,
-        )
+        words = [str(a) for a in arguments]
+        if warm is not None and not cold:
+            done = forked(warm, words, tmp_path, env, stdin)
+        else:
+            done = subprocess.run(
+                [sys.executable, "-m", "faceflex", *words],
+                input=stdin,
+                capture_output=True,
+                cwd=tmp_path,
+                env=env,
+                timeout=120,
+                check=False,
+            )
         if text:
             done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
         return done

@@ -36,7 +36,7 @@ def files_below(folder):
 
 
 def test_a_sweep_writes_strengths_and_a_sheet(run, png, tmp_path):
-    done = run("edit", png, "--attr", "smiling", "--range", "0", "3", "1", "--json")
+    done = run("edit", png, "--attr", "smiling", "--range", "0", "3", "1", "--json", cold=True)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "friend-Smiling"
     assert files_below(folder) == [

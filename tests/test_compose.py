@@ -233,3 +233,22 @@ def test_an_edit_of_shape_leaves_the_tone_and_one_of_tone_does_not():
     carried = transfer(photo, region, crop, before, redder, None, Carry(tone=1.0))
     assert np.abs(kept - region.cut(photo)).max() < 1
     assert (carried - region.cut(photo))[..., 0].mean() > 45
+
+
+def test_a_large_face_is_edited_as_a_small_one_is_only_quicker(editor, portrait, monkeypatch):
+    import faceflex.compose.region
+
+    half = portrait.rgb[250:1250, 150:1150]
+    large = cv2.resize(half, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
+    edits = [editor.edit_of({"Smiling": s}) for s in (1.5, -1.0)]
+    pictures = []
+    for sampling in (0.0, faceflex.compose.region._SAMPLING):
+        monkeypatch.setattr(faceflex.compose.region, "_SAMPLING", sampling)
+        faces = editor.prepare(large, editor.find_faces(large))
+        assert (faces[0].region.step > 1) == (sampling > 0)
+        pictures.append([p.astype(int) for p in editor.render(large, faces, edits)])
+    for exact, quick in zip(*pictures, strict=True):
+        difference = np.abs(exact - quick)
+        assert difference.max() <= 12
+        assert (difference > 2).mean() < 1e-3
+        assert np.abs(exact - large).max() > 60

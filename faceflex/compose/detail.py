@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from faceflex.attributes import Carry
 from faceflex.compose.interior import fill_mouth
-from faceflex.compose.mouth import between, side, window
+from faceflex.compose.mouth import between, window
 from faceflex.compose.region import LUMA, Region
-from faceflex.compose.warp import Motion, crop_places, warp_crop
+from faceflex.compose.warp import Motion, crop_places, join, warp_crop
 from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
 
@@ -115,37 +115,36 @@ def _move(
     y: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Resample a region of the photo through a motion; float32 in 0 to 255."""
-    back = np.linalg.inv(region.matrix[:, :2]).astype(np.float32).T
-    upper, lower = (region.bring(f @ back) for f in moved.fields)
-    shift = upper - lower
-    shift *= _upper_share(region, moved, x, y)[:, :, None]
-    shift += lower
+    shift = _shift(region, moved, x, y)
     across, down = shift[..., 0].copy(), shift[..., 1].copy()
-    still = (np.abs(across) < 1e-3) & (np.abs(down) < 1e-3)
     across += np.arange(region.size[0], dtype=np.float32)
     down += np.arange(region.size[1], dtype=np.float32)[:, None]
     # In a large face the finest detail spans pixels, and the quicker kernel loses none of it.
     method = cv2.INTER_LANCZOS4 if region.step == 1 else cv2.INTER_CUBIC
     mapped = cv2.remap(picture, across, down, method, borderMode=cv2.BORDER_REFLECT)
-    np.copyto(mapped, picture, where=still[:, :, None])
     return mapped.astype(np.float32)
 
 
-def _upper_share(
+def _shift(
     region: Region, moved: Motion, x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return (h, w): how far each place moves with the upper lip, 0 to 1.
+    """Return (h, w, 2): where each pixel comes from, relative to it, in pixels of the photo."""
+    back = np.linalg.inv(region.matrix[:, :2]).astype(np.float32).T
+    fields = [f @ back for f in moved.fields]
 
-    It is sharp along the mouth's line only; elsewhere a lower resolution will do.
-    """
-    lips = moved.after
+    def joined(part: Region, x: NDArray[np.float32], y: NDArray[np.float32]) -> Crop:
+        upper, lower = (part.bring(f) for f in fields)
+        return join(moved, upper, lower, x, y)
+
     if region.step == 1:
-        return side(lips, x, y)
-    share = region.enlarge(side(lips, *region.coarse.places()))
-    rows, columns = window(lips, x, y, _LINE_ROOM)
+        return joined(region, x, y)
+    # It is sharp along the mouth's line only; elsewhere a lower resolution will do.
+    shift = region.enlarge(joined(region.coarse, *region.coarse.places()))
+    rows, columns = window(moved.after, x, y, _LINE_ROOM)
     if rows.stop > rows.start and columns.stop > columns.start:
-        share[rows, columns] = side(lips, x[rows, columns], y[rows, columns])
-    return np.clip(share, 0, 1, out=share)
+        at = rows, columns
+        shift[at] = joined(region.part(rows, columns), x[at], y[at])
+    return shift
 
 
 def transfer(

@@ -79,6 +79,14 @@ class Region:
             matrix[:, axis] *= factor
         return Region(0, 0, *size, self.mask, matrix)
 
+    def part(self, rows: slice, columns: slice) -> Region:
+        """Return the region that these rows and columns of it make."""
+        matrix = self.matrix.copy()
+        matrix[:, 2] += matrix[:, :2] @ [columns.start, rows.start]
+        left, top = self.left + columns.start, self.top + rows.start
+        right, bottom = self.left + columns.stop, self.top + rows.stop
+        return Region(left, top, right, bottom, self.mask[rows, columns], matrix)
+
     def enlarge(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what was made for :attr:`coarse` at the region's own size."""
         if picture.shape[1::-1] == self.size:

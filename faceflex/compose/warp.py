@@ -224,8 +224,10 @@ def join(
     -------
     (h, w, 2).
     """
-    share = side(moved.after, x, y)[:, :, None]
-    return lower + (upper - lower) * share
+    joined = upper - lower
+    joined *= side(moved.after, x, y)[:, :, None]
+    joined += lower
+    return joined
 
 
 def crop_places() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
