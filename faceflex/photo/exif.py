@@ -75,7 +75,12 @@ class _Layout:
         return int(value)
 
     def entries(self, block: bytes, offset: int) -> Iterator[tuple[int, Entry]]:
-        """Yield the tags and values of a directory; values that cannot be there are left out."""
+        """Yield the tags and values of a directory; values that cannot be there are left out.
+
+        So are those after which all together would be longer than the block: they overlap, and a
+        small block could ask for any amount of memory.
+        """
+        room = len(block)
         word = 8 if self.big else 4
         count = self.unpack(self.order + ("Q" if self.big else "H"), block, offset)
         first = offset + (8 if self.big else 2)
@@ -87,7 +92,8 @@ class _Layout:
             place = at + 4 + word
             if length > word:
                 place = self.unpack(self.number, block, place)
-            if length and place + length <= len(block):
+            if 0 < length <= room and place + length <= len(block):
+                room -= length
                 yield tag, Entry(kind, bytes(block[place : place + length]), place)
 
     def link(self, block: bytes, offset: int) -> int:
@@ -98,18 +104,17 @@ class _Layout:
 
     def tree(self, block: bytes, offset: int, group: int = 0) -> Directory:
         """Read a directory with those that it points to."""
-        found: Directory = {}
-        for tag, entry in self.entries(block, offset):
-            found[tag] = entry
-            if tag in _POINTERS.get(group, ()):
-                try:
-                    below = self.tree(block, self.number_of(entry), tag)
-                except (struct.error, ValueError):
-                    below = {}
-                if below:
-                    found[tag] = below
-                else:
-                    del found[tag]
+        found: Directory = dict(self.entries(block, offset))
+        for tag in _POINTERS.get(group, ()):
+            entry = found.pop(tag, None)
+            if not isinstance(entry, Entry):
+                continue
+            try:
+                below = self.tree(block, self.number_of(entry), tag)
+            except (struct.error, ValueError):
+                continue
+            if below:
+                found[tag] = below
         return found
 
     def number_of(self, entry: Entry) -> int:
