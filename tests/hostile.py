@@ -206,7 +206,7 @@ def _notes() -> Iterator[tuple[str, bytes]]:
     for entry in range(132, 132 + 12 * int.from_bytes(good[128:132], "big"), 12):
         itself[entry + 4 : entry + 12] = struct.pack(">II", 128, len(good))
     profiles = {"noise": noise[:5000], "class": wrong_class, "huge": huge, "tags": tags,
-                "itself": itself, "long": bytes(good) + bytes(5_000_000), "short": good[:99]}  # fmt: skip
+                "itself": itself, "long": good + bytes(5_000_000), "short": good[:99]}  # fmt: skip
     for name, one in profiles.items():
         yield f"icc-{name}.png", saved("PNG", icc_profile=bytes(one))
         yield f"icc-{name}.tif", saved("TIFF", face().convert("CMYK"), icc_profile=bytes(one))

@@ -123,3 +123,29 @@ def report(folder: Path, out: Path) -> int:
     if rows["crashed"] or rows["hung"]:
         sys.stdout.write(f"exit code {outcome.code}; {outcome.stderr[-2000:]!a}\n")
     return int(bool(bad or silent or rows["crashed"] or rows["hung"]))
+
+
+def load_all(folder: Path, skip: str = "solid-") -> None:
+    """Load each file, change a part, encode it and load that; print a line of JSON for each."""
+    from faceflex.errors import FaceflexError
+    from faceflex.photo import encode_photo, load_photo
+
+    for path in sorted(p for p in folder.iterdir() if not p.name.startswith(skip)):
+        started, told = time.monotonic(), ""
+        try:
+            photo = load_photo(path)
+            after = photo.rgb.copy()
+            height, width = after.shape[:2]
+            after[height // 4 : height // 2, width // 4 : width // 2] ^= 9
+            again = load_photo(encode_photo(photo, after))
+            assert again.rgb.shape == after.shape
+        except FaceflexError as error:
+            told = str(error).removeprefix(f"{path}: ")
+        row = {"name": path.name, "error": told, "seconds": time.monotonic() - started}
+        sys.stdout.write(json.dumps(row) + "\n")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps({"peak": peak}) + "\n")
+
+
+if __name__ == "__main__":
+    load_all(Path(sys.argv[1]))

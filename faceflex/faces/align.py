@@ -25,7 +25,6 @@ STILL = (*range(27, 36), 36, 39, 42, 45)
 
 # A face bigger than this many times the crop is shrunk by whole pixel areas first.
 _MAX_SUPERSAMPLING = 8
-_LONGEST = 32000
 
 
 @cache
@@ -177,8 +176,6 @@ def warp(
         half = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]])  # halved pixels -> full pixels
         m = np.column_stack([m[:, :2] @ half[:, :2], m[:, :2] @ half[:, 2] + m[:, 2]])
         scale = scale_of(m)
-    if max(source.shape[:2]) > _LONGEST:
-        source, m = _near(source, m, size)
     factor = int(min(_MAX_SUPERSAMPLING, max(1, np.ceil(1.0 / scale))))
     big = (size * factor, size * factor)
     scaled = _scaled(m, factor)
@@ -190,23 +187,6 @@ def warp(
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
         mask = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(picture), mask > 127
-
-
-def _near(
-    image: NDArray[np.uint8], m: NDArray[np.float64], size: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Cut away what is far from the target; OpenCV cannot count pixels of longer sides."""
-    corners = apply(invert(m), np.array([[0, 0], [size, 0], [0, size], [size, size]]))
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    room = 2 * (high - low) + 8  # Reflections reach as far as the target lies outside.
-    (width, height), sides = image.shape[1::-1], []
-    for a, b, end in zip(low - room, high + room, (width, height), strict=True):
-        start = int(np.clip(a, 0, end - 1))
-        sides.append((start, int(np.clip(b, start + 1, min(end, start + _LONGEST)))))
-    (left, right), (top, bottom) = sides
-    moved = m.copy()
-    moved[:, 2] += m[:, :2] @ (left, top)
-    return np.ascontiguousarray(image[top:bottom, left:right]), moved
 
 
 def face_flex_matrix(points: NDArray[np.floating]) -> NDArray[np.float64]:

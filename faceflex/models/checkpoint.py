@@ -49,7 +49,7 @@ class Unmade(TorchFunctionMode):
     """Networks made under it take neither memory nor time: their weights come from a file.
 
     Each is one number, repeated. So a file may claim any shape; only what it really holds is ever
-    in memory. (PyTorch's own ``torch.device("meta")`` imports its compiler, for more than a second.)
+    in memory. (PyTorch's ``torch.device("meta")`` imports its compiler, for more than a second.)
     """
 
     def __torch_function__(

@@ -60,7 +60,7 @@ def _number_type(code: Any, *_rest: Any) -> np.dtype[Any]:
     """Stand for ``numpy.dtype``, of plain numbers only."""
     if not isinstance(code, str) or not re.fullmatch("[<>|=]?[biufc][0-9]{1,2}", code):
         raise pickle.UnpicklingError(f"an array of {str(code)[:40]!r}")
-    return np.dtype(code)
+    return np.dtype(code, copy=True)  # What follows may change its byte order.
 
 
 def _scalar(kind: Any, data: Any) -> Any:
@@ -109,6 +109,12 @@ class _Arrays(_Python):  # type: ignore[misc]
             self.stack[-1] = self.stack[-1].read(self._from)
 
     dispatch[pickle.BUILD[0]] = load_build
+
+    def load_bytearray8(self) -> None:
+        # Python takes the memory that is claimed before it looks whether there is as much.
+        raise pickle.UnpicklingError("asks for a bytearray")
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
 def read_pickled_arrays(path: Path) -> Any:

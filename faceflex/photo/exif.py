@@ -21,6 +21,7 @@ _POINTERS = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,)}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _WORDS = _SIZES | {5: 4, 10: 4}  # What a change of byte order turns around.
 _SHORT, _LONG = 3, 4
+_DAMAGE = (struct.error, ValueError, OverflowError)
 _RESOLUTION = (282, 283, 296)
 _BULKY = (0x927C, 0x9286)  # Maker's notes and the user's comment.
 
@@ -111,7 +112,7 @@ class _Layout:
                 continue
             try:
                 below = self.tree(block, self.number_of(entry), tag)
-            except (struct.error, ValueError):
+            except _DAMAGE:
                 continue
             if below:
                 found[tag] = below
@@ -174,7 +175,7 @@ def upright_block(block: bytes, width: int, height: int) -> bytes | None:
         wanted = _mended(layout, before, width, height)
         mended = _in_place(layout, block, wanted)
         return PREFIX + (mended if _holds(layout, mended, wanted) else _packed(layout, wanted))
-    except (struct.error, ValueError):
+    except _DAMAGE:
         return None
 
 
@@ -187,7 +188,7 @@ def upright_tags(data: bytes, width: int, height: int) -> bytes | None:
         if not kept:
             return None
         return PREFIX + _packed(_Layout(layout.order), _mended(layout, kept, width, height))
-    except (struct.error, ValueError):
+    except _DAMAGE:
         return None
 
 
@@ -290,7 +291,7 @@ def _thumbnail_parts(layout: _Layout, block: bytes, offset: int) -> list[tuple[i
                 start, length = (layout.number_of(found[tag]) for tag in (starts, lengths))
                 parts.append((start, length))
         return sorted(parts)
-    except (struct.error, ValueError):
+    except _DAMAGE:
         return []
 
 
@@ -303,7 +304,7 @@ def _holds(layout: _Layout, block: bytes, wanted: Directory) -> bool:
     """Tell whether a block reads as wanted."""
     try:
         return _values(layout.tree(block, layout.start(block))) == _values(wanted)
-    except (struct.error, ValueError):
+    except _DAMAGE:
         return False
 
 

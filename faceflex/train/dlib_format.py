@@ -81,16 +81,18 @@ def read_predictor(data: bytes) -> dict[str, NDArray[np.generic]]:
         levels = source.many(lambda: source.many(lambda: _tree(source)))
         anchors = source.many(lambda: source.many(source.integer))
         deltas = source.many(lambda: source.reals(2 * source.integer()))
+        return {
+            "initial": initial,
+            "anchors": np.array(anchors, np.uint8),
+            "deltas": np.stack(deltas).reshape(len(deltas), -1, 2),
+            "features": np.array([[t[0] for t in level] for level in levels], np.uint16),
+            "thresholds": np.array([[t[1] for t in level] for level in levels], np.float32),
+            "leaves": np.stack([np.stack([t[2] for t in level]) for level in levels]),
+        }
     except IndexError:
         raise ValueError("truncated shape predictor") from None
-    return {
-        "initial": initial,
-        "anchors": np.array(anchors, np.uint8),
-        "deltas": np.stack(deltas).reshape(len(deltas), -1, 2),
-        "features": np.array([[t[0] for t in level] for level in levels], np.uint16),
-        "thresholds": np.array([[t[1] for t in level] for level in levels], np.float32),
-        "leaves": np.stack([np.stack([t[2] for t in level]) for level in levels]),
-    }
+    except OverflowError:
+        raise ValueError("damaged shape predictor (a number beyond all bounds)") from None
 
 
 def pack(data: bytes, out: Path) -> None:
