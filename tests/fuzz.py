@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["faceflex", "pickle"]):
     from faceflex.faces.trees import TreeCascade
     from faceflex.models.pickles import read_pickled_arrays
     from faceflex.photo import exif, load, metadata
-    from faceflex.train.dlib_format import read_predictor
+    from faceflex.train.dlib_format import check_predictor, read_predictor
     from faceflex.vectors import AttributeVectors
 
 from tests import hostile
@@ -61,8 +61,9 @@ def one_chunks(data: bytes) -> None:
 
 
 def one_dlib(data: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        read_predictor(data)
+    for read in (read_predictor, check_predictor):
+        with contextlib.suppress(ValueError):
+            read(data)
 
 
 def _file(data: bytes, read: Callable[[Path], object]) -> None:

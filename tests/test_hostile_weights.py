@@ -315,6 +315,33 @@ def test_dlib_files_that_lie_are_refused(tmp_path, data):
         read_predictor(data)
 
 
+def dlib_file(anchor=67, pixel=1, leaves=2, deltas=2, cut=None):
+    """Return a predictor of 68 points with one tree, as dlib writes it."""
+
+    def n(value):
+        size = max(1, (abs(value).bit_length() + 7) // 8)
+        return bytes([size | 0x80 * (value < 0)]) + abs(value).to_bytes(size, "little")
+
+    matrix = n(-136) + n(-1) + b"".join(n(k % 9) + n(0) for k in range(136))
+    tree = n(1) + n(0) + n(pixel) + n(1) + n(0) + n(leaves) + matrix * leaves
+    pool = n(1) + n(2) + n(anchor) + n(0) + n(1) + n(deltas) + (n(0) + n(0)) * 4
+    return (n(1) + matrix + n(1) + n(1) + tree + pool)[:cut]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"anchor": 68}, {"anchor": 10**9}, {"anchor": -1}, {"pixel": 2}, {"pixel": 10**9},
+     {"pixel": -3}, {"leaves": 1}, {"leaves": 3}, {"deltas": 1}, {"deltas": 10**6}, {"cut": -3}],
+)  # fmt: skip
+def test_dlib_trees_that_lead_outside_never_reach_dlib(tmp_path, changes):
+    path = tmp_path / "l.dat"
+    path.write_bytes(dlib_file(**changes))
+    refuses(LandmarkModel, path, "not a landmark predictor of dlib's")
+    path.with_name("good.dat").write_bytes(dlib_file())
+    good = LandmarkModel(path.with_name("good.dat"))
+    assert good.in_frame(np.zeros((192, 192, 3), np.uint8)).shape == (68, 2)
+
+
 def test_dlib_points_that_cannot_be_are_refused():
     # Two points, one tree with one split, one anchor: point -4.
     data = bytes.fromhex(
