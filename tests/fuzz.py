@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of the readers that are faceflex's own.
 
-``python tests/fuzz.py TARGET [-max_total_time=60 and other options of libFuzzer]``, with the extra
+``python tests/fuzz.py TARGET [-max_total_time=60 and other options of libFuzzer, or files to run once]``, with the extra
 ``fuzz`` installed. Seeds are made here; what is found becomes a test.
 """
 
@@ -169,5 +169,6 @@ if __name__ == "__main__":
     corpus = Path(tempfile.mkdtemp())
     for number, seed in enumerate(_seeds(name)):
         (corpus / f"seed-{number}").write_bytes(seed)
-    atheris.Setup([*sys.argv, str(corpus)], TARGETS[name])
+    own = [word for word in sys.argv[1:] if not word.startswith("-")]  # Files to run once.
+    atheris.Setup([*sys.argv, *([] if own else [str(corpus)])], TARGETS[name])
     atheris.Fuzz()
