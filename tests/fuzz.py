@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the readers that are faceflex's own.
 
-``python tests/fuzz.py TARGET [-max_total_time=60 and other options of libFuzzer, or files to run once]``, with the extra
-``fuzz`` installed. Seeds are made here; what is found becomes a test.
+``python tests/fuzz.py TARGET [-max_total_time=60 and the like, or files to run once]``,
+with the extra ``fuzz`` installed. Seeds are made here; what is found becomes a test.
 """
 
 from __future__ import annotations
