@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ def main() -> None:
             signal.signal(number, _stop)
     from faceflex.cli.app import app
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # File names need not be UTF-8.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         app(prog_name="faceflex")
     except _Stopped:
@@ -46,8 +49,9 @@ def main() -> None:
 
 
 def _say(text: str) -> None:
-    line = " ".join(text.splitlines())
-    sys.stderr.write(f"faceflex: error: {line}\n")
+    from faceflex.cli.common import note
+
+    note(f"faceflex: error: {text}")
 
 
 if __name__ == "__main__":

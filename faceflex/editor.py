@@ -18,8 +18,9 @@ from faceflex.compose.clone import blend
 from faceflex.compose.detail import paste, transfer
 from faceflex.compose.region import face_region
 from faceflex.compose.warp import motion
+from faceflex.errors import AssetError
 from faceflex.faces import Face, find_faces
-from faceflex.faces.align import align, apply
+from faceflex.faces.align import SIZE, align, apply
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.lips import find_lips
 from faceflex.models.identity import read_id
@@ -87,7 +88,11 @@ class Editor:
         from faceflex.models.checkpoint import load_vae
         from faceflex.models.device import pick_device
 
-        return load_vae(resolve(self._model_name), pick_device(self._device))[0]
+        path = resolve(self._model_name)
+        model = load_vae(path, pick_device(self._device))[0]
+        if model.config.size != SIZE:
+            raise AssetError(f"{path}: makes faces of {model.config.size} pixels; {SIZE} are used")
+        return model
 
     @cached_property
     def codec(self) -> Codec:
@@ -139,9 +144,14 @@ class Editor:
             return []
         aligned = [align(rgb, face.points, crop=self.model.crop) for face in faces]
         latents = self.codec.encode(np.stack([a.crop for a in aligned]))
+        if latents.shape[1] != self.vectors.width:
+            counts = f"{self.vectors.width} numbers a vector, the model's faces {latents.shape[1]}"
+            raise AssetError(f"{self._vectors_name}: damaged vector file (it has {counts})")
         typical = latents.copy()
         typical[:, TYPICAL:] = 0
         pictures = self.codec.decode(np.concatenate([latents, typical]))
+        if not np.isfinite(pictures).all():
+            raise AssetError(f"{self._model_name}: damaged face model (its faces are not finite)")
         found = []
         for number, (face, cut) in enumerate(zip(faces, aligned, strict=True)):
             points = apply(cut.matrix, face.points)

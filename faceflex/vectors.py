@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.errors import AssetError, UsageError
-from faceflex.tensors import damage_named, read_arrays, write_arrays
+from faceflex.tensors import damage_named, plain_names, read_arrays, write_arrays
 
 KIND = "faceflex-vectors-1"
 _WHAT = "vector file"
@@ -82,6 +82,18 @@ def agreement(versions: NDArray[np.float32]) -> float:
     units = versions / np.maximum(np.linalg.norm(versions, axis=1, keepdims=True), 1e-12)
     n = len(units)
     return round(float(((units.sum(axis=0) ** 2).sum() - n) / max(1, n * (n - 1))), 4)
+
+
+def _sound(info: AttributeInfo) -> bool:
+    """Tell whether the fields have their kinds, and their numbers are finite."""
+    counts, optional = (info.positive, info.negative), (info.auc, info.success, info.judged)
+    numbers = (info.gap, info.agreement, *(v for v in optional if v is not None))
+    return (
+        all(type(v) is int and 0 <= v < 1 << 53 for v in counts)
+        and all(type(v) in (int, float) and abs(v) < 1e9 for v in numbers)
+        and isinstance(info.estimator, str)
+        and info.estimator.isprintable()
+    )
 
 
 def describe(
@@ -288,8 +300,11 @@ class AttributeVectors:
             fits = [v.ndim == 2 and len(v) > 0 and v.shape[1] == width for v in versions.values()]
             fits.append(shape is None or shape.shape == (width, 136))
             fits.append(told is None or told.shape == (len(names), width))
+            fits += [plain_names(versions), plain_names(names), isinstance(belongs, str)]
             if set(info) != set(versions) or not versions or not all(fits):
                 raise ValueError("its parts do not fit together")
+            if not all(_sound(one) for one in info.values()):
+                raise ValueError("what it says of its attributes")
             readers = dict(zip(names, told, strict=True)) if told is not None else {}
         if model is not None and belongs != model:
             raise AssetError(

@@ -118,6 +118,51 @@ def test_an_archive_that_unpacks_to_more_is_stopped(site, home):
     failing(site, home, asset(site, "thing.dat.bz2"), "more than the registered size")
 
 
+def test_a_server_that_sends_more_is_stopped(site, home):
+    site.files["thing.dat"] = CONTENT + bytes(100_000_000)
+    failing(site, home, asset(site, "thing.dat"), "sends more than the registered size")
+
+
+def test_registered_files_come_over_https_and_are_no_archives_of_many():
+    urls = [url for one in registry().values() for url in one.urls]
+    assert len(urls) > 5
+    assert all(url.startswith("https://") for url in urls)
+    # Names within an archive could lead out of a folder; bzip2 holds one file, without a name.
+    assert not any(url.endswith((".zip", ".tar", ".gz", ".xz", ".tgz")) for url in urls)
+    assert all(one.file == os.path.basename(one.file) for one in registry().values())  # noqa: PTH119
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A file with a key and a certificate for this machine, signed by itself."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=x"
+    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", f"{path}.crt"]
+    subprocess.run(["openssl", *words.split(), *more], check=True, capture_output=True)
+    with path.open("ab") as both:
+        both.write(path.with_name("both.pem.crt").read_bytes())
+    return path
+
+
+def test_https_stays_https(site, home, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with serve(certificate) as secure:
+        secure.files = {"thing.dat": CONTENT}
+        secure.moved = {"up.dat": f"{secure.url}/thing.dat", "down.dat": f"{site.url}/thing.dat",
+                        "odd.dat": "/up.dat"}  # fmt: skip
+        failing(secure, home, asset(secure, "down.dat"), "leads from https to http://")
+        assert site.asked == []
+        fetch(asset(secure, "odd.dat"))
+        assert secure.asked == ["/down.dat", "/odd.dat", "/up.dat", "/thing.dat"]
+        site.moved = {"first.dat": f"{secure.url}/down.dat"}
+        (home / "thing.dat").unlink()
+        failing(site, home, asset(site, "first.dat"), "leads from https to http://")
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with serve(certificate) as unknown:
+        unknown.files = {"thing.dat": CONTENT}
+        failing(unknown, home, asset(unknown, "thing.dat"), unknown.url)
+
+
 def test_mirrors_are_tried_in_turn(site, home):
     site.cut = {"thing.dat.bz2"}
     thing = asset(site, "missing.dat", "thing.dat.bz2", "thing.dat")

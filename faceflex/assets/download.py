@@ -7,15 +7,21 @@ halfway must never be taken for a whole one.
 from __future__ import annotations
 
 import bz2
+import io
 import os
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from faceflex.assets.registry import Asset, by_hand, home, is_right, locate
 from faceflex.errors import AssetError
+
+if TYPE_CHECKING:
+    import requests
+    from typing_extensions import Buffer
 
 _TIMEOUT = 30  # Seconds without a byte.
 _STALE = 86_400.0  # Seconds after which a killed run's leavings are swept away.
@@ -55,17 +61,49 @@ def _unpack(packed: Path, target: Path, limit: int) -> None:
         os.fsync(sink.fileno())
 
 
+class _Bounded(io.FileIO):
+    """A file that takes no more than the registered size, whatever a server sends."""
+
+    def __init__(self, path: str, limit: int) -> None:
+        super().__init__(path, "wb")
+        self._room = limit
+
+    def write(self, data: Buffer) -> int:
+        self._room -= len(memoryview(data))
+        if self._room < 0:
+            raise ValueError("sends more than the registered size")
+        return super().write(data)
+
+
+def _stay_secure(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Refuse to be led from HTTPS to a connection that anybody on the way can read and change."""
+    if not response.is_redirect:
+        return
+    target = urljoin(response.url, response.headers["location"])
+    if urlsplit(response.url).scheme == "https" and urlsplit(target).scheme != "https":
+        raise ValueError(f"leads from https to {target[:80]}, which is refused")
+
+
 def _try_one(url: str, asset: Asset, work: Path, progress: Progress | None) -> Path:
     """Download from one mirror into ``work``; return the checked file."""
     import pooch
 
     packed = url.endswith(".bz2")
     bar = progress(asset.name) if progress else False
-    downloader = pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT)
+    downloader = pooch.HTTPDownloader(
+        progressbar=bar, timeout=_TIMEOUT, hooks={"response": _stay_secure}
+    )
+    # bzip2 makes nothing longer by more than a hundredth and some bytes.
+    limit = asset.size + (asset.size // 100 + 600 if packed else 0)
+
+    def download(url: str, place: str, owner: Any) -> None:
+        with _Bounded(place, limit) as file:
+            downloader(url, file, owner)
+
     name = "packed.bz2" if packed else "plain"
     # Of a packed file only the content's hash is registered, which is checked below.
     known = None if packed else f"sha256:{asset.sha256}"
-    path = Path(pooch.retrieve(url, known, name, work, downloader=downloader))
+    path = Path(pooch.retrieve(url, known, name, work, downloader=download))
     if packed:
         plain = work / "plain"
         _unpack(path, plain, asset.size)

@@ -42,8 +42,10 @@ def console() -> Console:
 
 
 def note(text: str) -> None:
-    """Print one line on standard error."""
-    sys.stderr.write(" ".join(text.splitlines()) + "\n")
+    """Print one line on standard error; file names may hold what would steer a terminal."""
+    line = " ".join(text.splitlines())
+    plain = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    sys.stderr.write("".join(plain) + "\n")
 
 
 def report_error(error: FaceflexError) -> None:
@@ -61,8 +63,13 @@ def print_json(value: dict[str, Any]) -> None:
     FaceflexError
         If it cannot be written.
     """
+    text = json.dumps(value, ensure_ascii=False)
     try:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # Names that are not UTF-8, or a terminal that is not.
+        text = json.dumps(value)
+    try:
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         close_stdout()
@@ -103,12 +110,15 @@ def expand(arguments: Sequence[str]) -> list[str]:
     found: list[str] = []
     for argument in arguments:
         path = Path(argument)
-        if argument != "-" and path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+        if argument != "-" and os.path.isdir(path):  # noqa: PTH112 - False where it cannot tell.
+            try:
+                inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+            except OSError as error:
+                raise UsageError(f"{argument}: cannot be read ({error.strerror})") from None
             if not inside:
                 raise UsageError(f"{argument}: no photos in this folder")
             found += [str(p) for p in inside]
-        elif argument != "-" and not path.exists() and glob.has_magic(argument):
+        elif argument != "-" and not os.path.lexists(path) and glob.has_magic(argument):
             matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - any pattern.
             if not matches:
                 raise UsageError(f"{argument}: no photo matches")
@@ -126,7 +136,13 @@ def whole_path(name: str) -> str:
 def read_source(argument: str) -> tuple[bytes | str, str]:
     """Return what ``load_photo`` takes for an argument, and its name: standard input for ``-``."""
     if argument == "-":
-        return sys.stdin.buffer.read(), "standard input"
+        from faceflex.photo.load import LARGEST
+
+        parts, room = [], LARGEST + 1  # One byte more: the photo is then refused.
+        while room > 0 and (part := sys.stdin.buffer.read(min(room, 1 << 24))):
+            parts.append(part)
+            room -= len(part)
+        return b"".join(parts), "standard input"
     return argument, argument
 
 

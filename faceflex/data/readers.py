@@ -29,7 +29,10 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, str, list[str
     The column names (none when the file starts with its rows), and (line number, picture's name,
     values) of each row.
     """
-    lines = path.read_text().splitlines()
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a table ({error})") from error
     counted = bool(lines) and lines[0].strip().isdigit()
     rows = (
         (number, *_first(line))
@@ -54,7 +57,7 @@ def _numbers(path: Path, count: int) -> dict[str, list[float]]:
             found[name] = [float(v) for v in values]
         except ValueError:
             found[name] = []
-        if len(found[name]) != count:
+        if len(found[name]) != count or not np.isfinite(found[name]).all():
             raise UsageError(f"{path}: line {number} is not a name and {count} numbers")
     return found
 

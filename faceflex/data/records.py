@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.errors import UsageError
+
 HELD_OUT_SHARE = 20
 """One face in this many is never trained on."""
 
@@ -59,9 +61,20 @@ def read_points(path: Path | None) -> dict[str, NDArray[np.float32]]:
     Returns
     -------
     File name -> (68, 2) float32; empty when ``path`` is None.
+
+    Raises
+    ------
+    UsageError
+        If the file is damaged, or not such a file.
     """
     if path is None:
         return {}
-    with np.load(path, allow_pickle=False) as data:
-        points = data["points"].astype(np.float32)
-        return dict(zip(data["name"].tolist(), points, strict=True))
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            points = data["points"].astype(np.float32)
+            if points.shape[1:] != (68, 2) or not np.isfinite(points).all():
+                raise ValueError(f"points of shape {points.shape}, or not finite")
+            return dict(zip(data["name"].tolist(), points, strict=True))
+    except Exception as error:  # zipfile and numpy raise many kinds.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(f"{path}: not a landmark file ({reason[:160]})") from error

@@ -71,11 +71,17 @@ class _DlibPredictor:
     def __init__(self, path: Path) -> None:
         import dlib
 
+        from faceflex.assets.registry import find_asset, is_right
+        from faceflex.train.dlib_format import check_predictor
+
         self._rectangle = dlib.rectangle
         try:
+            if not is_right(path, find_asset("dlib68")):
+                check_predictor(path.read_bytes())
             self._predict = dlib.shape_predictor(str(path))
-        except RuntimeError as error:
-            raise AssetError(f"{path}: not a landmark predictor of dlib's ({error})") from error
+        except Exception as error:  # dlib's own, and what a damaged length leads to.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise AssetError(f"{path}: not a landmark predictor of dlib's ({reason})") from error
         count = len(self(np.zeros((FRAME, FRAME), np.uint8), frame_corners()))
         if count != 68:
             raise AssetError(f"{path}: predicts {count} landmarks; 68 are needed")

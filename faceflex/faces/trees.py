@@ -22,6 +22,7 @@ from faceflex.faces.align import similarity
 from faceflex.tensors import damage_named, read_arrays
 
 KIND = "faceflex-trees-1"
+_FARTHEST = 1e4  # In sides of the detector's box.
 
 
 class TreeCascade:
@@ -58,9 +59,16 @@ class TreeCascade:
             and self.leaves.dtype == np.int8
             and self.scales.shape == (levels, 136)
             and (splits + 1) & splits == 0
+            and self.anchors.shape == (levels, pool)
+            and self.anchors.dtype.kind == self.features.dtype.kind == "u"
             and int(self.anchors.max()) < 68
             and int(self.features.max()) < pool
-            and bool(np.isfinite(self.scales).all() and np.isfinite(self.deltas).all())
+            and self.thresholds.dtype.kind == "f"
+            and float(np.abs(self.deltas).max()) < _FARTHEST
+            and float(np.abs(self.initial).max()) < _FARTHEST
+            # No leaves of any tree lead farther than this: what comes out is always finite.
+            and float(np.abs(self.scales).max()) * 128 * trees < _FARTHEST
+            and float(np.ptp(self.initial, axis=0).min()) > 0
         )
         if not good:
             raise ValueError("its parts do not fit together")

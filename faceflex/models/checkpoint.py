@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from faceflex.models.face_flex import FaceFlex
 from faceflex.models.identity import KIND, KINDS, WHAT, model_id
@@ -42,6 +43,26 @@ def save_network(
     small = {k: v if "running_var" in k else v.astype(np.float16) for k, v in weights.items()}
     metadata = {"kind": kind, "config": json.dumps(asdict(config))}
     write_arrays(path, small, metadata | {k: json.dumps(v) for k, v in (extra or {}).items()})
+
+
+class Unmade(TorchFunctionMode):
+    """Networks made under it take neither memory nor time: their weights come from a file.
+
+    Each is one number, repeated. So a file may claim any shape; only what it really holds is ever
+    in memory. (PyTorch's ``torch.device("meta")`` imports its compiler, for more than a second.)
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if name in ("empty", "zeros", "ones", "full", "randn", "rand"):
+            whole = name == "full" or isinstance(args[0], tuple | list | torch.Size)
+            return torch.empty(1).expand(args[0] if whole else args)
+        fills = name.endswith("_") and not name.endswith("__")  # In place.
+        if fills or name.endswith("_like"):
+            return next(iter((*args, *kwargs.values())))
+        return func(*args, **kwargs)
 
 
 def _fill(network: nn.Module, weights: Arrays) -> None:
@@ -77,7 +98,8 @@ def load_network(
     """
     weights, metadata = read_arrays(path, kind, what)
     with damage_named(path, what):
-        network = make(read_config(metadata["config"], shape))
+        with Unmade():
+            network = make(read_config(metadata["config"], shape))
         _fill(network, weights)
     return network.eval()
 
@@ -131,11 +153,11 @@ def load_vae(path: Path, device: str = "cpu") -> tuple[VAE, str]:
     """
     weights, metadata = read_arrays(path, KINDS, WHAT)
     with damage_named(path, WHAT):
-        # Not on the meta device: that would import torch's compiler, for more than a second.
-        if metadata["kind"] == KIND:
-            model = VAE(read_config(metadata["config"], VAEConfig))
-        else:
-            model = FaceFlex(**json.loads(metadata["config"]))
+        with Unmade():
+            if metadata["kind"] == KIND:
+                model = VAE(read_config(metadata["config"], VAEConfig))
+            else:
+                model = FaceFlex(**json.loads(metadata["config"]))
         _fill(model, weights)
         identity = metadata["id"]
     return model.eval().to(device), identity

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from faceflex.errors import AssetError
+from faceflex.models.checkpoint import Unmade
 from faceflex.models.face_flex import KIND, FaceFlex
 from faceflex.models.identity import model_id
 from faceflex.models.pickles import read_pickled_arrays
@@ -45,10 +46,14 @@ def import_weights(source: Path, target: Path) -> str:
     try:
         state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
         width, latent = len(state["e1.weight"]), len(state["fc1.weight"])
-        network = FaceFlex(width, latent)
+        with Unmade():
+            network = FaceFlex(width, latent)
         # Averages over batches are kept there, and were never used.
         used = {k: v for k, v in state.items() if "running" not in k and "tracked" not in k}
-        network.load_state_dict(used)
+        # A tensor may claim to repeat a few numbers without end.
+        if sum(v.numel() for v in state.values()) > source.stat().st_size:
+            raise ValueError("its tensors are larger than the file")
+        network.load_state_dict({k: v.float() for k, v in used.items()}, assign=True)
     except Exception as error:  # Foreign files raise whatever their damage leads to.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise AssetError(f"{source}: not Face Flex's weights ({reason[:160]})") from error

@@ -17,9 +17,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faceflex.errors import AssetError
 from faceflex.models.checkpoint import load_network, save_network
+from faceflex.tensors import plain_names
 
 KIND, WHAT = "faceflex-judge-1", "attribute judge"
+_LARGEST = 1024  # Side in pixels.
 
 
 @dataclass(frozen=True)
@@ -111,4 +114,8 @@ def save_judge(judge: Judge, path: Path, extra: dict[str, Any] | None = None) ->
 
 def load_judge(path: Path, device: str = "cpu") -> Judge:
     """Read a judge; see :func:`faceflex.models.checkpoint.load_network`."""
-    return load_network(path, KIND, WHAT, Judge, JudgeConfig).to(device)
+    judge = load_network(path, KIND, WHAT, Judge, JudgeConfig)
+    names, size = judge.config.names, judge.config.size
+    if not (isinstance(size, int) and 16 <= size <= _LARGEST and plain_names(names)):
+        raise AssetError(f"{path}: damaged or foreign {WHAT} (its names or its size)")
+    return judge.to(device)

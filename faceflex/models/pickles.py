@@ -7,7 +7,9 @@ asks for is refused before it is looked up.
 from __future__ import annotations
 
 import io
+import math
 import pickle
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +17,8 @@ import numpy as np
 
 from faceflex.errors import AssetError
 
-_LARGEST = 1 << 28  # Bytes of one array.
+_LARGEST = 1 << 28  # Bytes of one array, and of a file.
+_PLAIN = (None, None, None, -1, -1, 0)  # What numpy says of a type of plain numbers.
 
 
 class _JoblibArray:
@@ -29,7 +32,7 @@ class _JoblibArray:
     def read(self, file: io.BufferedIOBase) -> np.ndarray[Any, Any]:
         if self.dtype.hasobject:
             raise pickle.UnpicklingError("an array of objects")
-        count = int(np.prod(self.shape, dtype=np.int64))
+        count = math.prod(self.shape)
         size = count * self.dtype.itemsize
         if count < 0 or size > _LARGEST:
             raise pickle.UnpicklingError(f"an array of {size} bytes")
@@ -42,16 +45,39 @@ class _JoblibArray:
         return np.frombuffer(data, self.dtype).reshape(self.shape, order=self.order)  # type: ignore[call-overload]
 
 
+class _Array:
+    """Stands for numpy's class where a pickle names it: made by itself, it could be of any size."""
+
+
+def _empty(kind: Any, shape: Any, _code: Any) -> np.ndarray[Any, Any]:
+    """Stand for numpy's function; pickles call it with these, and tell the shape afterwards."""
+    if kind is not _Array or shape != (0,):
+        raise pickle.UnpicklingError("an array that numpy would not write")
+    return np.empty(0, np.int8)
+
+
+def _number_type(code: Any, *_rest: Any) -> np.dtype[Any]:
+    """Stand for ``numpy.dtype``, of plain numbers only."""
+    if not isinstance(code, str) or not re.fullmatch("[<>|=]?[biufc][0-9]{1,2}", code):
+        raise pickle.UnpicklingError(f"an array of {str(code)[:40]!r}")
+    return np.dtype(code, copy=True)  # What follows may change its byte order.
+
+
+def _scalar(kind: Any, data: Any) -> Any:
+    """Stand for numpy's function that makes a number of its bytes."""
+    if not isinstance(kind, np.dtype) or not isinstance(data, bytes):
+        raise pickle.UnpicklingError("a number that numpy would not write")
+    return np.frombuffer(data, kind, 1)[0]
+
+
 def _allowed() -> dict[tuple[str, str], Any]:
-    reconstruct = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
     found: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
+        ("numpy", "ndarray"): _Array,
+        ("numpy", "dtype"): _number_type,
         ("joblib.numpy_pickle", "NumpyArrayWrapper"): _JoblibArray,
     }
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        found[module, "_reconstruct"], found[module, "scalar"] = reconstruct, scalar
+        found[module, "_reconstruct"], found[module, "scalar"] = _empty, _scalar
     return found
 
 
@@ -72,11 +98,23 @@ class _Arrays(_Python):  # type: ignore[misc]
         return self._known[module, name]
 
     def load_build(self) -> None:
+        state, target = self.stack[-1], self.stack[-2]
+        # numpy trusts what a pickle says of a type's fields and flags.
+        if isinstance(target, np.dtype) and (
+            not isinstance(state, tuple) or state[1] not in "<>|=" or state[2:] != _PLAIN
+        ):
+            raise pickle.UnpicklingError("a type of numbers that numpy would not write")
         super().load_build()
         if isinstance(self.stack[-1], _JoblibArray):
             self.stack[-1] = self.stack[-1].read(self._from)
 
     dispatch[pickle.BUILD[0]] = load_build
+
+    def load_bytearray8(self) -> None:
+        # Python takes the memory that is claimed before it looks whether there is as much.
+        raise pickle.UnpicklingError("asks for a bytearray")
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
 def read_pickled_arrays(path: Path) -> Any:
@@ -93,6 +131,8 @@ def read_pickled_arrays(path: Path) -> Any:
         If it is missing or damaged, or asks for anything but numpy arrays.
     """
     try:
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"more than {_LARGEST:,} bytes")
         with path.open("rb") as file:
             return _Arrays(io.BytesIO(file.read())).load()
     except FileNotFoundError:

@@ -79,7 +79,7 @@ class LinearPath(nn.Module):
         super().__init__()
         self.side = c.size // 2
         n = 3 * self.side**2
-        self.basis = nn.Parameter(torch.randn(c.latent, n) / n**0.5)
+        self.basis = nn.Parameter(torch.randn(c.latent, n).div_(n**0.5))
         self.mean = nn.Parameter(torch.full((n,), 0.5))
         self.spread_in = nn.Parameter(torch.ones(c.latent))
         self.spread_out = nn.Parameter(torch.ones(c.latent))

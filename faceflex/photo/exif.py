@@ -22,6 +22,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 _WORDS = _SIZES | {5: 4, 10: 4}  # What a change of byte order turns around.
 _SHORT, _LONG = 3, 4
 _IPTC = 33723
+_DAMAGE = (struct.error, ValueError, OverflowError)
 _RESOLUTION = (282, 283, 296)
 _BULKY = (0x927C, 0x9286)  # Maker's notes and the user's comment.
 
@@ -76,7 +77,12 @@ class _Layout:
         return int(value)
 
     def entries(self, block: bytes, offset: int) -> Iterator[tuple[int, Entry]]:
-        """Yield the tags and values of a directory; values that cannot be there are left out."""
+        """Yield the tags and values of a directory; values that cannot be there are left out.
+
+        So are those after which all together would be longer than the block: they overlap, and a
+        small block could ask for any amount of memory.
+        """
+        room = len(block)
         word = 8 if self.big else 4
         count = self.unpack(self.order + ("Q" if self.big else "H"), block, offset)
         first = offset + (8 if self.big else 2)
@@ -88,7 +94,8 @@ class _Layout:
             place = at + 4 + word
             if length > word:
                 place = self.unpack(self.number, block, place)
-            if length and place + length <= len(block):
+            if 0 < length <= room and place + length <= len(block):
+                room -= length
                 yield tag, Entry(kind, bytes(block[place : place + length]), place)
 
     def link(self, block: bytes, offset: int) -> int:
@@ -99,18 +106,17 @@ class _Layout:
 
     def tree(self, block: bytes, offset: int, group: int = 0) -> Directory:
         """Read a directory with those that it points to."""
-        found: Directory = {}
-        for tag, entry in self.entries(block, offset):
-            found[tag] = entry
-            if tag in _POINTERS.get(group, ()):
-                try:
-                    below = self.tree(block, self.number_of(entry), tag)
-                except (struct.error, ValueError):
-                    below = {}
-                if below:
-                    found[tag] = below
-                else:
-                    del found[tag]
+        found: Directory = dict(self.entries(block, offset))
+        for tag in _POINTERS.get(group, ()):
+            entry = found.pop(tag, None)
+            if not isinstance(entry, Entry):
+                continue
+            try:
+                below = self.tree(block, self.number_of(entry), tag)
+            except _DAMAGE:
+                continue
+            if below:
+                found[tag] = below
         return found
 
     def number_of(self, entry: Entry) -> int:
@@ -170,7 +176,7 @@ def upright_block(block: bytes, width: int, height: int) -> bytes | None:
         wanted = _mended(layout, before, width, height)
         mended = _in_place(layout, block, wanted)
         return PREFIX + (mended if _holds(layout, mended, wanted) else _packed(layout, wanted))
-    except (struct.error, ValueError):
+    except _DAMAGE:
         return None
 
 
@@ -183,7 +189,7 @@ def upright_tags(data: bytes, width: int, height: int) -> bytes | None:
         if not kept:
             return None
         return PREFIX + _packed(_Layout(layout.order), _mended(layout, kept, width, height))
-    except (struct.error, ValueError):
+    except _DAMAGE:
         return None
 
 
@@ -192,7 +198,7 @@ def tag_bytes(data: bytes, tag: int) -> bytes | None:
     try:
         layout = _Layout.of(data)
         found = dict(layout.entries(data, layout.start(data))).get(tag)
-    except (struct.error, ValueError):
+    except _DAMAGE:
         return None
     return found.data if found else None
 
@@ -315,7 +321,7 @@ def _thumbnail_parts(layout: _Layout, block: bytes, offset: int) -> list[tuple[i
                 start, length = (layout.number_of(found[tag]) for tag in (starts, lengths))
                 parts.append((start, length))
         return sorted(parts)
-    except (struct.error, ValueError):
+    except _DAMAGE:
         return []
 
 
@@ -328,7 +334,7 @@ def _holds(layout: _Layout, block: bytes, wanted: Directory) -> bool:
     """Tell whether a block reads as wanted."""
     try:
         return _values(layout.tree(block, layout.start(block))) == _values(wanted)
-    except (struct.error, ValueError):
+    except _DAMAGE:
         return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,11 @@ from faceflex.photo.metadata import orientation_of, read_xmp, upright_exif, upri
 from faceflex.photo.options import depth_of, options_of, plain
 from faceflex.photo.parts import rare_jpeg
 from faceflex.photo.pixels import Converter, Native, native_mode, native_pixels, upright
+
+LARGEST = 3 << 29
+"""Bytes of the largest file that is read: Pillow's largest picture with 16 bits and alpha."""
+
+_LEAST_COMPRESSED = 512  # Pixels a byte: a JPEG has at least one bit for each block of 64.
 
 
 @dataclass(frozen=True)
@@ -164,15 +170,39 @@ def _open(data: bytes, name: str) -> Image.Image:
         known = ", ".join(FORMATS)
         raise PhotoError(f"{name}: not a picture that can be read; use {known}") from None
     except Image.DecompressionBombError:
-        raise PhotoError(f"{name}: declares too many pixels; is it damaged?") from None
+        most = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million"
+        raise PhotoError(
+            f"{name}: declares too many pixels ({most}); shrink it, if it is not damaged"
+        ) from None
     if image.format == "MPO":
         image.format = "JPEG"  # A JPEG with a second view behind it; the first is edited.
     elif getattr(image, "n_frames", 1) > 1:
         raise PhotoError(f"{name}: has several frames or pages; save one of them as its own file")
+    if image.format == "JPEG" and image.width * image.height > _LEAST_COMPRESSED * len(data):
+        # libjpeg fills what is missing with gray, at the cost of the memory for all of it.
+        raise PhotoError(f"{name}: damaged (it ends long before its pixels do)")
     if image.format not in FORMATS:
         known = ", ".join(FORMATS)
         raise PhotoError(f"{name}: {image.format} cannot be written back; convert it to {known}")
     return image
+
+
+def _content(path: Path, name: str) -> bytes:
+    """Read a plain file; others may wait for ever (pipes), or never end (devices)."""
+    try:
+        found = path.stat()
+        if stat.S_ISFIFO(found.st_mode):
+            raise PhotoError(f"{name}: is a pipe; give - and send the photo to standard input")
+        if stat.S_ISDIR(found.st_mode):
+            raise PhotoError(f"{name}: cannot be read (Is a directory)")
+        if not stat.S_ISREG(found.st_mode):
+            raise PhotoError(f"{name}: not a regular file; copy the photo into one")
+        if found.st_size > LARGEST:
+            raise PhotoError(f"{name}: {found.st_size:,} bytes are too many for a photo")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PhotoError(f"{name}: cannot be read ({reason})") from None
 
 
 def load_photo(source: str | Path | bytes, name: str | None = None) -> Photo:
@@ -196,13 +226,11 @@ def load_photo(source: str | Path | bytes, name: str | None = None) -> Photo:
     """
     if isinstance(source, bytes):
         data, name = source, name or "-"
+        if len(data) > LARGEST:
+            raise PhotoError(f"{name}: more than {LARGEST:,} bytes are too many for a photo")
     else:
         name = name or str(source)
-        try:
-            data = Path(source).read_bytes()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise PhotoError(f"{name}: cannot be read ({reason})") from None
+        data = _content(Path(source), name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

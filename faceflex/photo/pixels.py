@@ -21,6 +21,7 @@ MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 _ROUNDS = 4  # Of the approach to a colour through a CMYK profile; RGB needs one.
 _NEARLY = 2  # Levels of 256 by which a profile may differ from sRGB and count as sRGB.
 _BLOCK = 1 << 20  # Pixels that are converted back at a time, which bounds memory.
+_STRIP = 1 << 22  # Pixels that are read out at a time.
 
 
 def native_mode(image: Image.Image) -> str:
@@ -44,7 +45,7 @@ def native_mode(image: Image.Image) -> str:
 def native_pixels(image: Image.Image, mode: str) -> Native:
     """Return a picture's pixels, (H, W) or (H, W, C), uint8 or uint16."""
     if image.mode.startswith("I"):
-        values = np.asarray(image)
+        values = _values(image, image.mode)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("gray values beyond 16 bits are not supported")
         gray = values.astype(np.uint16)
@@ -53,8 +54,28 @@ def native_pixels(image: Image.Image, mode: str) -> Native:
         # Pillow gives the key of 2- and 4-bit gray as stored, but spreads the values.
         tiles = getattr(image, "tile", [])
         spread = {"L;2": 85, "L;4": 17}.get(str(tiles[0][3]), 1) if tiles else 1
-        return _with_key(np.asarray(image.convert("L")), image.info["transparency"] * spread)
-    return np.ascontiguousarray(np.asarray(image.convert(mode)))
+        return _with_key(_values(image, "L"), image.info["transparency"] * spread)
+    return _values(image, mode)
+
+
+def _values(image: Image.Image, mode: str) -> Native:
+    """Return a picture's values in a mode.
+
+    Strip by strip: Pillow would hold a whole picture three times to convert it and hand it over.
+    """
+    image.load()
+    width, height = image.size
+    step = max(1, _STRIP // width)
+    strips = (image.crop((0, y, width, min(y + step, height))) for y in range(0, height, step))
+    out: Native | None = None
+    for number, strip in enumerate(strips):
+        values = np.asarray(strip if strip.mode == mode else strip.convert(mode))
+        if out is None:
+            out = np.empty((height, *values.shape[1:]), values.dtype)
+        out[number * step : number * step + len(values)] = values
+    if out is None:
+        raise ValueError("no pixels")
+    return out
 
 
 def _with_key(gray: Native, key: int) -> Native:
