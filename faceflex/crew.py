@@ -71,7 +71,6 @@ def _serve(pipe: Connection, work: Work, shared: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent says what becomes of that.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    one_thread()
     try:
         for number, task in iter(pipe.recv, None):
             try:

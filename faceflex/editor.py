@@ -104,9 +104,9 @@ class Editor:
     @property
     def accelerated(self) -> bool:
         """Whether something else than a CPU computes."""
-        from faceflex.models.device import pick_device
+        from faceflex.models.device import is_accelerated
 
-        return self._device != "cpu" and pick_device(self._device) != "cpu"
+        return is_accelerated(self._device)
 
     @cached_property
     def model_id(self) -> str:

@@ -93,6 +93,7 @@ def _read_path(argument: str) -> tuple[bytes | str, str]:
 
 def _work(shared: tuple[EditJob, Editor], task: Task) -> Iterator[Record | Outcome]:
     """Edit one photo in a process beside others."""
+    one_thread()
     job, editor = shared
     return edit_photo(job, editor, task, _read_path)
 

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-SWEEP = ("--attr", "Smiling", "--range", "0", "2", "0.1")
-STRENGTHS = [i / 10 for i in range(20)]
+SWEEP = ("--attr", "Smiling", "--range", "0", "2", "0.2")
+STRENGTHS = [i / 5 for i in range(10)]
 
 
 def contents(folder: Path) -> dict[str, str]:

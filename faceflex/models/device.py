@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+import sys
+from pathlib import Path
 
 from faceflex.errors import UsageError
 
@@ -22,6 +23,8 @@ def pick_device(wanted: str = "auto") -> str:
     UsageError
         If there is no such device here.
     """
+    import torch
+
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     there = {
@@ -35,3 +38,14 @@ def pick_device(wanted: str = "auto") -> str:
         here = ", ".join(name for name, is_there in there.items() if is_there)
         raise UsageError(f"no {wanted} device on this machine; there is: {here}")
     return wanted
+
+
+def is_accelerated(device: str) -> bool:
+    """Tell whether something else than a CPU computes, without importing torch where none can."""
+    if device == "cpu":
+        return False
+    if device == "auto" and sys.platform == "linux":
+        drivers = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # Nvidia's, AMD's, Windows' below.
+        if not any(Path(d).exists() for d in drivers):
+            return False
+    return pick_device(device) != "cpu"
