@@ -24,6 +24,7 @@ Result = tuple[int, Any]
 
 _NEEDED = 0.8 * 2**30  # Bytes of memory for a process.
 _PATIENCE = 5.0  # Seconds for a process to end.
+_ANSWER = 10.0  # Seconds for a cluster to answer.
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def on_cluster(work: Work, shared: Any, tasks: Iterable[Any], address: str) -> I
             "--cluster needs Dask; install it with: pip install 'faceflex[cluster]'"
         ) from None
     try:
-        client = Client(address, timeout="20s")
+        client = Client(address, timeout=_ANSWER)
     except (OSError, ValueError) as error:
         raise UsageError(f"--cluster {address}: no such cluster ({error})") from error
     with client:
