@@ -21,13 +21,14 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import joblib
 import numpy as np
+from PIL import Image
 
 with atheris.instrument_imports(include=["faceflex", "pickle"]):
     from faceflex.data.readers import read_celeba, read_labels
     from faceflex.errors import FaceflexError
     from faceflex.faces.trees import TreeCascade
     from faceflex.models.pickles import read_pickled_arrays
-    from faceflex.photo import exif, load, metadata
+    from faceflex.photo import exif, formats, iptc, metadata, parts
     from faceflex.train.dlib_format import check_predictor, read_predictor
     from faceflex.vectors import AttributeVectors
 
@@ -56,8 +57,25 @@ def one_xmp(data: bytes) -> None:
 
 
 def one_chunks(data: bytes) -> None:
-    load._png_notes(data)
-    load._riff_chunks(data)
+    for walk in (parts.jpeg_segments, parts.png_chunks, parts.riff_chunks, parts.boxes):
+        for _ in walk(data):
+            pass
+    parts.rare_jpeg(b"\xff\xd8" + data)
+    formats.brand(data)
+
+
+def one_iptc(data: bytes) -> None:
+    bare = hostile.saved("JPEG", SMALL)
+    size = min(len(data), 60000)
+    segment = b"\xff\xed" + (size + 16).to_bytes(2, "big") + b"Photoshop 3.0\0" + data[:size]
+    jpeg = bare[:2] + segment + bare[2:]
+    image = Image.open(io.BytesIO(bare))
+    kept = iptc.read_resources(image, jpeg, False)
+    if kept is not None:
+        again = iptc.into_jpeg(bare, kept)
+        assert iptc.read_resources(image, again, False) == kept
+        iptc.into_tags(kept)
+        assert iptc._from_text(iptc.into_text(kept)[1]) == kept
 
 
 def one_dlib(data: bytes) -> None:
@@ -114,6 +132,13 @@ def _predictor() -> bytes:
     return n(1) + matrix + n(1) + n(1) + tree + n(1) + n(1) + n(0) + n(1) + n(1) + real * 2
 
 
+def _resources() -> bytes:
+    """Return resources with a caption and a preview in IPTC, a thumbnail and an outline."""
+    iim = b"\x1c\x02\x78\0\x02hi\x1c\x02\xca\x80\x01\x03abc"
+    some = ((0x0404, iim), (0x0409, b"small"), (0x07D0, b"path"), (0x03ED, bytes(16)))
+    return b"".join(iptc._block(b"8BIM", number, b"\x03abc", body) for number, body in some)
+
+
 def _stored(kind: str, arrays: dict[str, np.ndarray], **more: str) -> bytes:
     from safetensors.numpy import save
 
@@ -151,6 +176,7 @@ def _seeds(target: str) -> list[bytes]:
         ),
         "xmp": lambda: [hostile._XMP, metadata.marked_xmp(None, "a", "b", {})],
         "chunks": lambda: [hostile.saved("PNG", SMALL), hostile.saved("WEBP", SMALL)],
+        "iptc": lambda: [_resources()],
         "dlib": lambda: [_predictor()],
         "pickle": lambda: [_dumped(means), *(pickle.dumps(means, p) for p in range(6))],
         "labels": lambda: [b"file,A,B\na.jpg,1,0\n", b"1\nA B\na.jpg 1 -1\n\0a.jpg 0\n"],
@@ -159,8 +185,16 @@ def _seeds(target: str) -> list[bytes]:
     return made[target]()
 
 
-TARGETS = {"exif": one_exif, "xmp": one_xmp, "chunks": one_chunks, "dlib": one_dlib,
-           "pickle": one_pickle, "labels": one_labels, "arrays": one_arrays}  # fmt: skip
+TARGETS = {
+    "exif": one_exif,
+    "xmp": one_xmp,
+    "chunks": one_chunks,
+    "iptc": one_iptc,
+    "dlib": one_dlib,
+    "pickle": one_pickle,
+    "labels": one_labels,
+    "arrays": one_arrays,
+}
 
 if __name__ == "__main__":
     if sys.argv[1:2] == [] or sys.argv[1] not in TARGETS:

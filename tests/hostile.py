@@ -20,6 +20,8 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
+from faceflex.photo.exif import add_to_tiff
+
 PORTRAIT = Path(__file__).parent.parent / "examples" / "portrait.jpg"
 SIDE = 180
 _FLIPS = 20
@@ -230,6 +232,8 @@ def _notes() -> Iterator[tuple[str, bytes]]:
     yield "mpf-noise.jpg", jpeg_with((0xE2, b"MPF\0" + noise[:300]))
     yield "mpf-loop.jpg", jpeg_with((0xE2, b"MPF\0" + _ifd((0xB001, 4, 1, 2**31), link=8)))
     yield "photoshop.jpg", jpeg_with((0xED, b"Photoshop 3.0\0" + b"8BIM\x04\x04\xff" + noise[:90]))
+    for tag, one in ((33723, b"\x1c\2\x78\0\0"), (34377, b"8BIM\4\5" + bytes(6))):
+        yield f"many-{tag}.tif", add_to_tiff(saved("TIFF"), None, {tag: one * 300_000})
 
 
 def _bombs() -> Iterator[tuple[str, bytes]]:

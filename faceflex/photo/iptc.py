@@ -91,13 +91,13 @@ def into_jpeg(data: bytes, resources: bytes) -> bytes:
 
 def into_tags(resources: bytes) -> dict[int, bytes]:
     """Return the tags that hold resources in a TIFF."""
-    iim, others = b"", b""
+    iim, others = bytearray(), bytearray()
     for sign, number, title, body in _split(resources):
         if number == _IPTC:
             iim += body
         else:
             others += _block(sign, number, title, body)
-    return {tag: v for tag, v in ((TIFF_IPTC, iim), (TIFF_RESOURCES, others)) if v}
+    return {tag: bytes(v) for tag, v in ((TIFF_IPTC, iim), (TIFF_RESOURCES, others)) if v}
 
 
 def into_text(resources: bytes) -> tuple[str, str]:
@@ -140,7 +140,7 @@ def _block(sign: bytes, number: int, title: bytes, body: bytes) -> bytes:
 
 def _without_preview(iim: bytes) -> bytes:
     """Return IPTC-IIM without its preview and filling; what cannot be read stays as it is."""
-    out, at = b"", 0
+    out, at = bytearray(), 0
     while at + 5 <= len(iim) and iim[at] == 0x1C:
         (length,) = struct.unpack_from(">H", iim, at + 3)
         end = at + 5 + length
@@ -150,4 +150,4 @@ def _without_preview(iim: bytes) -> bytes:
         if (iim[at + 1], iim[at + 2]) not in _PREVIEW:
             out += iim[at:end]
         at = end
-    return out + iim[at:] if iim[at:].strip(b"\0") else out
+    return bytes(out + iim[at:] if iim[at:].strip(b"\0") else out)

@@ -36,7 +36,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def rare_jpeg(data: bytes) -> bool:
     """Tell whether a JPEG says that it is of a kind that Pillow cannot read."""
     return data[:2] == b"\xff\xd8" and any(
-        marker in _RARE or (marker in _FRAMES and data[at + 4] != 8)
+        marker in _RARE or (marker in _FRAMES and data[at + 4 : at + 5] != b"\x08")
         for marker, at, _ in jpeg_segments(data)
     )
 
