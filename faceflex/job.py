@@ -86,13 +86,15 @@ class EditJob:
 class Target:
     """Where one photo's results go: a folder, or one file (None: standard output).
 
-    ``label`` is the photo's name without its suffix, made different from the others' of a run.
+    ``label`` is the photo's name without its suffix, made different from the others' of a run;
+    ``stem`` is what the names of single pictures begin with, different where they would be equal.
     """
 
     folder: Path
     file: Path | None = None
     stdout: bool = False
     label: str = ""
+    stem: str = ""
 
     def absolute(self) -> Target:
         """Return the same place, for a process that runs in another folder."""
@@ -112,14 +114,14 @@ def inodes(names: Iterable[str]) -> frozenset[Inode]:
     return frozenset(found)
 
 
-def stem_of(argument: str) -> str:
+def stem_of(target: Target, argument: str) -> str:
     """Return the stem of a photo's outputs."""
-    return "stdin" if argument == "-" else Path(argument).stem
+    return target.stem or ("stdin" if argument == "-" else Path(argument).stem)
 
 
 def outputs_of(job: EditJob, target: Target, argument: str, suffix: str) -> list[Output]:
     """Return the pictures to make of a photo, in files with a suffix."""
-    outputs = plan(job.request, target.folder, stem_of(argument), suffix)
+    outputs = plan(job.request, target.folder, stem_of(target, argument), suffix)
     if target.file is not None or target.stdout:
         (only,) = outputs
         path = None if target.stdout else target.file
@@ -140,7 +142,7 @@ def extras_of(job: EditJob, target: Target, argument: str, suffix: str) -> dict[
         elif job.request.attributes:
             found["landmarks"] = target.folder / f"landmarks{suffix}"
         else:
-            found["landmarks"] = target.folder / f"{stem_of(argument)}-landmarks{suffix}"
+            found["landmarks"] = target.folder / f"{stem_of(target, argument)}-landmarks{suffix}"
     return found
 
 

@@ -78,3 +78,14 @@ def test_many_names_are_cut_short():
     first, second = summary.lines(0)
     assert first == "1,200 photos: 1,200 no face"
     assert second.endswith("9.jpg and 1,190 more")
+
+
+def test_photos_of_one_name_do_not_get_into_each_others_way(run, folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "c-anna.png").write_bytes((folder / "c-anna.png").read_bytes())
+    Image.open(folder / "c-anna.png").save(other / "c-anna.jpg")
+    done = run("edit", "photos/c-anna.png", "other", "--set", "Smiling=1", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    names = ["c-anna-2-edited.png", "c-anna-edited.jpg", "c-anna-edited.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names

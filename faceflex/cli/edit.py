@@ -290,7 +290,10 @@ def _targets(
         return [Target(Path(), stdout=True)]
     labels = _distinct(_stems(names))
     if not request.attributes:
-        return [Target(out or Path(), label=label) for label in labels]
+        # Photos of one name come from several folders; one of each format may share its stem.
+        stems = _distinct(_stems(names), [Path(name).suffix.lower() for name in names])
+        pairs = zip(labels, stems, strict=True)
+        return [Target(out or Path(), label=label, stem=stem) for label, stem in pairs]
     swept = "-".join(request.attributes)
     if out is None:
         folders = [Path(f) for f in _distinct([f"{x}-{swept}" for x in _stems(names)])]
@@ -304,12 +307,12 @@ def _stems(names: list[str]) -> list[str]:
     return ["stdin" if name == "-" else Path(name).stem for name in names]
 
 
-def _distinct(stems: list[str]) -> list[str]:
-    """Return names of which no two are equal: ``-2``, ``-3`` and so on are added."""
-    found: dict[str, None] = {}
-    for stem in stems:
+def _distinct(stems: list[str], endings: list[str] | None = None) -> list[str]:
+    """Return stems of which no two are equal, with their endings: ``-2`` and so on are added."""
+    found: dict[tuple[str, str], None] = {}
+    for stem, ending in zip(stems, endings or [""] * len(stems), strict=True):
         unique, number = stem, 2
-        while unique in found:
+        while (unique, ending) in found:
             unique, number = f"{stem}-{number}", number + 1
-        found[unique] = None
-    return list(found)
+        found[unique, ending] = None
+    return [stem for stem, _ in found]
