@@ -26,11 +26,11 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from PIL import Image, ImageDraw, ImageFont
 
 from faceflex.crew import one_thread
 from faceflex.editor import Editor
 from faceflex.photo import encode_photo, load_photo, write_file
-from faceflex.train.journal import draw_curves
 
 EDIT = {"Smiling": 1.5}
 
@@ -70,6 +70,26 @@ def memory_of(process: psutil.Process) -> float:
         except (psutil.Error, AttributeError):
             continue
     return total / 2**20
+
+
+def plot(samples: np.ndarray) -> Image.Image:
+    """Draw memory over time from (N, 2) seconds and MiB; both axes start at 0."""
+    width, height, left, low = 720, 260, 60, 30
+    sheet = Image.new("RGB", (width, height), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    top = 200 * (int(samples[:, 1].max()) // 200 + 1)
+    end = float(samples[-1, 0])
+
+    def place(seconds: float, mib: float) -> tuple[float, float]:
+        x = left + (width - left - 20) * seconds / end
+        return x, height - low - (height - low - 20) * mib / top
+
+    for mib in range(0, top + 1, 200):
+        draw.line([place(0, mib), place(end, mib)], fill="#dddddd")
+        draw.text((place(0, mib)[0] - 8, place(0, mib)[1]), f"{mib} MiB", "gray", font, anchor="rm")
+    draw.text(place(end, 0), f"{end:.0f} s", "gray", font, anchor="ra")
+    draw.line([place(*row) for row in samples.tolist()], fill="#1f5fa8", width=2)
+    return sheet
 
 
 def main() -> None:
@@ -112,8 +132,7 @@ def main() -> None:
     steady = np.array([s for s in samples if 0.1 * took < s[0] < 0.95 * took])
     slope = float(np.polyfit(steady[:, 0], steady[:, 1], 1)[0] * took)
     if options.plot:
-        curve = np.array(samples)
-        draw_curves(curve[:, 0], {"MiB over seconds": curve[:, 1]}).save(options.plot)
+        plot(np.array(samples)).save(options.plot)
     report = {
         "photos": options.count,
         "written": written,

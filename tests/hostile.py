@@ -354,6 +354,8 @@ def write(folder: Path) -> int:
 
 
 if __name__ == "__main__":
+    if Path(sys.argv[1]).exists():
+        sys.exit(f"{sys.argv[1]}: exists; name a new folder")
     count = write(Path(sys.argv[1]))
     sys.stdout.write(f"{count} files in {sys.argv[1]}\n")
     if sys.argv[2:3] == ["--run"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -181,6 +182,38 @@ def test_a_disk_without_room_is_told_and_leaves_nothing(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
+
+
+NO_ENTRY = """
+import sys
+from faceflex.errors import PhotoError
+from faceflex.photo import load_photo, write_file
+from pathlib import Path
+for act in (lambda: load_photo(sys.argv[1]), lambda: write_file(Path(sys.argv[2]), b"x")):
+    try:
+        act()
+    except PhotoError as error:
+        print(error)
+"""
+
+
+@unix
+def test_what_may_not_be_read_or_written_is_told(png, tmp_path):
+    import subprocess
+
+    command = [sys.executable, "-c", NO_ENTRY, png, tmp_path / "closed" / "new.png"]
+    if os.geteuid() == 0:  # Who may do anything, unless told otherwise.
+        if not shutil.which("setpriv"):
+            pytest.skip("root, without setpriv")
+        rights = "-dac_override,-dac_read_search"
+        command = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}", *command]
+    (tmp_path / "closed").mkdir(mode=0o555)
+    png.chmod(0)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        f"{png}: cannot be read (Permission denied)",
+        f"{tmp_path}/closed/new.png: cannot be written (Permission denied)",
+    ]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
