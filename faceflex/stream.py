@@ -38,13 +38,16 @@ class Outcome:
     made
         Pictures written.
     error
-        Why it failed, in one line; empty where records of refused outputs have told it.
+        Why it failed, in one line.
+    told
+        Whether records of refused outputs have told that.
     """
 
     photo: str
     kind: str
     made: int = 0
     error: str = ""
+    told: bool = False
 
 
 def edit_photo(
@@ -62,10 +65,11 @@ def edit_photo(
         If the models or the command are at fault, not the photo.
     """
     name, target = task
-    made, refused = 0, False
+    made, refused = 0, ""
     try:
         for record in edit_one(job, editor, name, target, read, threads):
-            refused |= record["output"] is None
+            if record["output"] is None:
+                refused = refused or record["error"]
             made += record["output"] is not None
             yield record
     except (AssetError, UsageError):
@@ -84,7 +88,7 @@ def edit_photo(
         yield Outcome(name, "failed", made, told)
     else:
         kind = "failed" if refused else "done" if made else "skipped"
-        yield Outcome(name, kind, made)
+        yield Outcome(name, kind, made, refused, told=True)
 
 
 def _read_path(argument: str) -> tuple[bytes | str, str]:

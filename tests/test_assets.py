@@ -363,5 +363,6 @@ def test_models_and_doctor_as_commands(run):
     assert all(len(r["sha256"]) == 64 and r["licence"] for r in rows)
     assert "non-commercial" in run("models", "--licence").stdout
     report = json.loads(run("doctor", "--json").stdout)
+    assert set(report["extras"]) == {"heic", "c2pa", "evaluate", "cluster"}
     assert report["wrong"] == []
     assert {"torch", "dlib", "cv2"} <= set(report["packages"])

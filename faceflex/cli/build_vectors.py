@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceflex.cli.common import (
+    ClusterOption,
     DeviceOption,
     check_choice,
     note,
@@ -62,13 +63,7 @@ def build_vectors(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes; all cores by default.")
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Encode on the machines of a Dask cluster that see the same files.",
-        ),
-    ] = None,
+    cluster: ClusterOption = None,
     device: DeviceOption = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
 ) -> None:

@@ -30,6 +30,12 @@ DetectorOption = Annotated[
     str, typer.Option(metavar="hog|cnn", help="Face detector; cnn is slower and finds more.")
 ]
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="Work on the machines of a Dask cluster that see the same files."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Never download anything.")]
 

@@ -22,6 +22,24 @@ _PACKAGES = (
     ("tifffile", "tifffile"),
 )
 
+_EXTRAS = {
+    "heic": "pillow-heif",
+    "c2pa": "c2pa-python",
+    "evaluate": "face_recognition_models",
+    "cluster": "distributed",
+}
+
+
+def _extras() -> dict[str, str]:
+    """Return the version of each extra's package, or how to install it."""
+    found = {}
+    for extra, package in _EXTRAS.items():
+        try:
+            found[extra] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[extra] = f"not installed (pip install 'faceflex[{extra}]')"
+    return found
+
 
 def _versions() -> tuple[dict[str, str], list[str]]:
     from importlib import import_module
@@ -78,6 +96,7 @@ def doctor(json_: JsonOption = False) -> None:
         "device": device,
         "cache": str(place),
         "packages": packages,
+        "extras": _extras(),
         "files": files,
         "wrong": wrong,
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceflex.cli.common import (
+    ClusterOption,
     DetectorOption,
     DeviceOption,
     JsonOption,
@@ -128,13 +129,7 @@ def edit(
         int | None,
         typer.Option(min=1, help="Processes for many photos; all cores by default."),
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Edit on the machines of a Dask cluster that see the same files.",
-        ),
-    ] = None,
+    cluster: ClusterOption = None,
     model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Face model.")] = "vae",
     vectors: Annotated[str, typer.Option(metavar="NAME|FILE", help="Its vectors.")] = "vectors",
     landmark_model: LandmarkModelOption = "landmarks68",

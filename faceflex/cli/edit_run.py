@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from faceflex.cli.common import note, print_json, progress, read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from faceflex.editor import Editor
     from faceflex.job import EditJob, Target
     from faceflex.stream import Outcome
 
 KINDS = ("done", "skipped", "no face", "failed")
-_NAMED = 10  # Photos named in each line of the summary.
+_NAMED = 10  # Photos of each kind that the summary names.
 
 
 @dataclass
@@ -26,40 +24,46 @@ class Summary:
 
     Attributes
     ----------
-    names
+    counts
         Photos of each of :data:`KINDS`.
+    named
+        Names of the first of them; of failed ones, with the reason.
     made
         Pictures written.
     """
 
-    names: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    counts: Counter[str] = field(default_factory=Counter)
+    named: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     made: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count a photo."""
-        self.names[outcome.kind].append(outcome.photo)
+        self.counts[outcome.kind] += 1
         self.made += outcome.made
+        if len(self.named[outcome.kind]) < _NAMED:
+            reason = outcome.error.removeprefix(f"{outcome.photo}: ")
+            failed = outcome.kind == "failed" and reason
+            told = f"{outcome.photo} ({reason})" if failed else outcome.photo
+            self.named[outcome.kind].append(told)
 
     @property
     def code(self) -> int:
         """The exit code: 0 when nothing failed, 3 when no photo had a face, else 1."""
-        counts = Counter({kind: len(names) for kind, names in self.names.items()})
-        if not counts["failed"] and not counts["no face"]:
+        if not self.counts["failed"] and not self.counts["no face"]:
             return 0
-        return 3 if counts["no face"] == counts.total() else 1
+        return 3 if self.counts["no face"] == sum(self.counts.values()) else 1
 
     def lines(self, left: int) -> list[str]:
         """Return the summary's lines; ``left`` photos were not come to."""
-        parts = [(kind, len(self.names[kind])) for kind in KINDS] + [("not come to", left)]
+        parts = [(kind, self.counts[kind]) for kind in KINDS] + [("not come to", left)]
         total = sum(count for _, count in parts)
         told = ", ".join(f"{count:,} {name}" for name, count in parts if count)
-        bad = [kind for kind in ("no face", "failed") if self.names[kind]]
-        return [f"{total:,} photos: {told}"] + [f"  {k}: {_named(self.names[k])}" for k in bad]
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+        found = [f"{total:,} photos: {told}"]
+        for kind in ("no face", "failed"):
+            found += [f"  {kind}: {name}" for name in self.named[kind]]
+            if self.counts[kind] > _NAMED:
+                found.append(f"  {kind}: and {self.counts[kind] - _NAMED:,} more")
+        return found
 
 
 def run(
@@ -115,7 +119,7 @@ def run(
 
 def _report(outcome: Outcome, *, json_: bool) -> None:
     """Print why a photo failed."""
-    if outcome.error:
+    if outcome.error and not outcome.told:
         note(f"faceflex: error: {outcome.error}")
         if json_:
             print_json({"photo": outcome.photo, "output": None, "error": outcome.error})
