@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -97,7 +98,7 @@ class _Crew:
     def __init__(self, work: Work, shared: Any, tasks: Iterable[Any]) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._work, self._shared = work, shared
-        self._todo = enumerate(tasks)
+        self._todo: Iterator[tuple[int, Any]] = enumerate(tasks)
         self.members: dict[Connection, tuple[Any, int]] = {}
 
     def hire(self) -> bool:
@@ -117,13 +118,19 @@ class _Crew:
 
     def go_on(self, pipe: Connection) -> None:
         """Give a process the next task, or send it home."""
-        process, _ = self.members[pipe]
+        process, _ = self.members.pop(pipe)
         task = next(self._todo, None)
-        pipe.send(task)
+        try:
+            pipe.send(task)
+        except OSError:  # It died between two tasks: another one takes this.
+            pipe.close()
+            if task is not None:
+                self._todo = chain([task], self._todo)
+                self.hire()
+            return
         if task is not None:
             self.members[pipe] = (process, task[0])
             return
-        del self.members[pipe]
         process.join(_PATIENCE)
         pipe.close()
 

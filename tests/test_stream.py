@@ -46,6 +46,10 @@ def troubled_work(shared, task):
     yield os.getpid()
 
 
+def own_number(shared, task):
+    yield os.getpid()
+
+
 @pytest.fixture
 def photos(tmp_path, small_portrait):
     """Three photos in a folder: two good ones, and a broken one in between."""
@@ -70,6 +74,19 @@ def test_a_process_that_dies_takes_only_its_own_task_along():
     ended = {n for n, v in results if isinstance(v, int) and v > 100}
     assert ended == {0, 1, 3, 4}
     assert os.getpid() not in {v for _, v in results}
+
+
+@unix
+def test_a_process_that_dies_between_two_tasks_loses_none():
+    found = []
+    for number, value in on_processes(own_number, None, range(4), 1):
+        found.append(value)
+        if number == 1:
+            time.sleep(0.3)  # It has said that it is done, and waits for the next task.
+            os.kill(value, signal.SIGKILL)
+            time.sleep(0.3)
+    first, second, third, fourth = found
+    assert first == second != third == fourth
 
 
 def test_results_are_the_same_however_the_work_is_spread(editor, photos, tmp_path):
