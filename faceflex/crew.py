@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from faceflex.errors import UsageError
@@ -49,11 +50,21 @@ class _Raised:
 def default_jobs() -> int:
     """Return how many processes this machine has cores, and memory, for."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rooms = [int(room / _NEEDED) for room in _free_memory()]
+    return max(1, min([cores or 1, *rooms]))
+
+
+def _free_memory() -> Iterator[int]:
+    """Yield bytes that are available on the machine, and to a container, where known."""
     try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return cores or 1
-    return max(1, min(cores or 1, int(free / _NEEDED)))
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                yield int(line.split()[1]) * 1024
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        if limit != "max":
+            yield int(limit)
+    except (OSError, ValueError, IndexError):
+        return
 
 
 def one_thread() -> None:
