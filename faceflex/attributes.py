@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from faceflex.assets.registry import read_toml
@@ -28,6 +28,8 @@ class Carry:
     motion
         Whether the photo's pixels move at all (1 or 0). Hair on the skin, make-up and glasses lie
         on a face that stays as it is.
+    taken
+        How much of the edit takes away what lies on a face, 0 to 1.
     """
 
     tone: float = 0.0
@@ -35,13 +37,14 @@ class Carry:
     scale: float = 7.0
     width: float = 1.0
     motion: float = 1.0
+    taken: float = 0.0
 
 
 @cache
 def kinds() -> dict[str, Carry]:
     """Return how each attribute's edits are carried over, for those that are not just shape."""
     return {
-        name: Carry(**{k: v for k, v in kind.items() if k != "names"})
+        name: Carry(**{k: v for k, v in kind.items() if k not in ("names", "takers")})
         for kind in read_toml("attributes.toml").values()
         for name in kind["names"]
     }
@@ -64,5 +67,15 @@ def carry(settings: Mapping[str, float]) -> Carry:
     total = sum(abs(v) for v in settings.values())
     if not total:
         return Carry()
-    shares = [(abs(v) / total, kinds().get(k, Carry())) for k, v in settings.items()]
+    parts = [_carried(name, value < 0) for name, value in settings.items()]
+    shares = [(abs(v) / total, part) for v, part in zip(settings.values(), parts, strict=True)]
     return Carry(*(sum(w * getattr(c, f) for w, c in shares) for f in Carry.__dataclass_fields__))
+
+
+def _carried(name: str, negative: bool) -> Carry:
+    """Return how an attribute's edit in one direction is carried over."""
+    worn = read_toml("attributes.toml")["worn"]
+    kind = kinds().get(name, Carry())
+    if name not in worn["names"]:
+        return kind
+    return replace(kind, taken=float(negative != (name in worn["takers"])))

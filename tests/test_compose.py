@@ -252,3 +252,21 @@ def test_a_large_face_is_edited_as_a_small_one_is_only_quicker(editor, portrait,
         assert difference.max() <= 12
         assert (difference > 2).mean() < 1e-3
         assert np.abs(exact - large).max() > 60
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("Eyeglasses", -25, 40), ("Mustache", -26, 20), ("Goatee", -27, 18)]
+)
+def test_taking_away_what_is_not_there_leaves_no_glare_and_no_lipstick(
+    editor, portrait, name, least, most
+):
+    faces = editor.prepare(portrait.rgb, editor.find_faces(portrait.rgb))
+    edits = [editor.edit_of({name: s}) for s in (-2.0, 2.0)]
+    region, own = faces[0].region, portrait.rgb.astype(int)
+    inside = region.mask > 0.5
+    taken, given = (
+        np.percentile(region.cut(p - own)[inside], (1, 99))
+        for p in editor.render(portrait.rgb, faces, edits)
+    )
+    assert least < taken[0] < 0 < taken[1] < most
+    assert max(-given[0], given[1]) > 30

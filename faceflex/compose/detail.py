@@ -32,6 +32,9 @@ from faceflex.faces.mask import fill_hull
 _LIGHT = 7.0  # Pixels of the crop: the light that decodes lack is smoother than that.
 _DOUBT = 0.35  # Pixels that the motion is off by, for each that it moves ...
 _MOST_DOUBT = 1.2  # ... and at most.
+_NEAR = 8.0  # Pixels of the crop: what lies on skin is compared with the skin around it, ...
+_SPREAD = 0.7  # ... and may be brighter by this many standard deviations.
+_FINE = 2.0  # Pixels of the crop: what is finer is skin.
 _LIP_ROOM = 5  # Pixels around lips that move.
 _LINE_ROOM = 3.0  # Pixels around the mouth's line where the two sides are told apart exactly.
 
@@ -93,6 +96,28 @@ def _shading(there: Crop, change: Crop, depth: float) -> NDArray[np.float32]:
     bright = np.maximum(there @ LUMA, 0.08)
     share = (change @ LUMA) / (bright * max(depth, 1e-6))
     return np.asarray(depth * np.tanh(share), np.float32)
+
+
+def taken_away(own: Crop, change: Crop) -> Crop:
+    """Return a change that takes away what lies on a face, where something lies there.
+
+    Parameters
+    ----------
+    own
+        (128, 128, 3) the aligned face, in [0, 1].
+    change
+        (128, 128, 3) what the decodes change by.
+
+    Returns
+    -------
+    (128, 128, 3): nothing gets brighter or darker than the skin around. So glasses that are not
+    there leave no glare, and mustaches no lipstick.
+    """
+    everywhere = np.ones(own.shape[:2], np.float32)
+    around, square = (smooth(p, everywhere, _NEAR) for p in (own, own * own))
+    room = np.float32(_SPREAD) * np.sqrt(np.maximum(square - around * around, 0))
+    mine = smooth(own, everywhere, _FINE)  # So that the skin keeps its texture.
+    return np.clip(change, np.minimum(around - mine, 0), np.maximum(around + room - mine, 0))
 
 
 def _brought(region: Region, crop: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -190,7 +215,11 @@ def transfer(
     everywhere = np.ones((SIZE, SIZE), np.float32)
     if moved is None:
         change = after - before
-        change = change - np.float32(1 - how.tone) * smooth(change, everywhere, how.scale)
+        if how.tone < 1:
+            change = change - np.float32(1 - how.tone) * smooth(change, everywhere, how.scale)
+            if how.taken > 0:
+                less = taken_away(np.float32(crop) / np.float32(255), change)
+                change = change + np.float32(how.taken) * (less - change)
         return picture + _brought(region, 255 * change)
     x, y = region.places()
     patch = _move(picture, region, moved, x, y)
