@@ -32,9 +32,10 @@ from faceflex.faces.mask import fill_hull
 _LIGHT = 7.0  # Pixels of the crop: the light that decodes lack is smoother than that.
 _DOUBT = 0.35  # Pixels that the motion is off by, for each that it moves ...
 _MOST_DOUBT = 1.2  # ... and at most.
-_NEAR = 8.0  # Pixels of the crop: what lies on skin is compared with the skin around it, ...
-_SPREAD = 0.7  # ... and may be brighter by this many standard deviations.
+_NEAR = 14.0  # Pixels of the crop: what lies on skin is compared with the skin around it, ...
+_SPREAD = 1.0  # ... and may be brighter by this many standard deviations.
 _FINE = 2.0  # Pixels of the crop: what is finer is skin.
+_LITTLE = 0.02  # Changes of a colour that hardly count.
 _LIP_ROOM = 5  # Pixels around lips that move.
 _LINE_ROOM = 3.0  # Pixels around the mouth's line where the two sides are told apart exactly.
 
@@ -117,7 +118,11 @@ def taken_away(own: Crop, change: Crop) -> Crop:
     around, square = (smooth(p, everywhere, _NEAR) for p in (own, own * own))
     room = np.float32(_SPREAD) * np.sqrt(np.maximum(square - around * around, 0))
     mine = smooth(own, everywhere, _FINE)  # So that the skin keeps its texture.
-    return np.clip(change, np.minimum(around - mine, 0), np.maximum(around + room - mine, 0))
+    least, most = np.minimum(around - mine, 0), np.maximum(around + room - mine, 0)
+    # The colour that goes too far decides for all three, so that hues stay.
+    little = np.copysign(np.float32(_LITTLE), change)
+    share = ((np.clip(change, least, most) + little) / (change + little)).min(axis=2)
+    return change * cv2.GaussianBlur(share, (0, 0), 1.5)[:, :, None]
 
 
 def _brought(region: Region, crop: NDArray[np.float32]) -> NDArray[np.float32]:
