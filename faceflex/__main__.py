@@ -9,7 +9,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from faceflex.errors import FaceflexError
+from faceflex.errors import FaceflexError, unforeseen
 
 
 class _Stopped(SystemExit):
@@ -37,14 +37,10 @@ def main() -> None:
     except FaceflexError as error:
         _say(str(error))
         sys.exit(error.exit_code)
-    except MemoryError:
-        _say("out of memory; try a smaller photo")
-        sys.exit(1)
     except Exception as error:
-        if os.environ.get("FACEFLEX_DEBUG"):
+        if os.environ.get("FACEFLEX_DEBUG") and not isinstance(error, MemoryError):
             raise
-        reason = (str(error) or "no more is known").splitlines()[0]
-        _say(f"unexpected {type(error).__name__}: {reason} (FACEFLEX_DEBUG=1 shows where)")
+        _say(unforeseen(error))
         sys.exit(1)
 
 

@@ -27,3 +27,11 @@ class PhotoError(FaceflexError):
 
 class AssetError(FaceflexError):
     """A model, vector or landmark file is missing, damaged or does not fit."""
+
+
+def unforeseen(error: Exception) -> str:
+    """Return one line for an error that nobody thought of, or for a lack of memory."""
+    if isinstance(error, MemoryError):
+        return "out of memory; try a smaller photo"
+    reason = (str(error) or "no more is known").splitlines()[0]
+    return f"unexpected {type(error).__name__}: {reason} (FACEFLEX_DEBUG=1 shows where)"

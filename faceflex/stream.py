@@ -15,7 +15,7 @@ from typing import Any
 from faceflex.batch import ReadSource, edit_one, in_order
 from faceflex.crew import Died, default_jobs, on_cluster, on_processes, one_thread
 from faceflex.editor import Editor
-from faceflex.errors import AssetError, FaceflexError, NoFaceError, UsageError
+from faceflex.errors import AssetError, FaceflexError, NoFaceError, UsageError, unforeseen
 from faceflex.job import EditJob, Target
 
 Task = tuple[str, Target]
@@ -78,14 +78,10 @@ def edit_photo(
         yield Outcome(name, "no face", made, str(error))
     except FaceflexError as error:
         yield Outcome(name, "failed", made, str(error))
-    except MemoryError:
-        yield Outcome(name, "failed", made, f"{name}: out of memory; try a smaller photo")
     except Exception as error:
-        if os.environ.get("FACEFLEX_DEBUG"):
+        if os.environ.get("FACEFLEX_DEBUG") and not isinstance(error, MemoryError):
             raise
-        reason = (str(error) or "no more is known").splitlines()[0]
-        told = f"{name}: unexpected {type(error).__name__}: {reason} (FACEFLEX_DEBUG=1 shows where)"
-        yield Outcome(name, "failed", made, told)
+        yield Outcome(name, "failed", made, f"{name}: {unforeseen(error)}")
     else:
         kind = "failed" if refused else "done" if made else "skipped"
         yield Outcome(name, kind, made, refused, told=True)
