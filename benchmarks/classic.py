@@ -30,18 +30,18 @@ from skimage.transform import AffineTransform, rotate
 from skimage.transform import warp as skimage_warp
 
 from faceflex import load_photo
-from faceflex.crew import default_jobs
-from faceflex.editor import Editor
+from faceflex.edit.batch import Outcome, edit_photos
+from faceflex.edit.editor import Editor
+from faceflex.edit.options import EditOptions, Target
+from faceflex.edit.request import Request
+from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.mask import face_outline
-from faceflex.job import EditJob, Target
 from faceflex.models.codec import decode_faces
-from faceflex.plan import Request
-from faceflex.prepared import PreparedFace
-from faceflex.stream import Outcome, edit_photos
+from faceflex.parallel.process_pool import default_jobs
 
 
 def classic_output(
-    rgb: NDArray[np.uint8], face: PreparedFace, decoded: NDArray[np.uint8], path: Path
+    rgb: NDArray[np.uint8], face: AlignedFace, decoded: NDArray[np.uint8], path: Path
 ) -> None:
     """Put a decode into the photo as Face Flex does, and write a PNG."""
     height, width = rgb.shape[:2]
@@ -91,7 +91,7 @@ def main() -> None:
         editor.find_faces(rgb)
         find = time.perf_counter() - started
         values = tuple(2.5 * i / options.outputs for i in range(options.outputs))
-        job = EditJob(Request(("Smiling",), values))
+        job = EditOptions(Request(("Smiling",), values))
         tasks = [(str(path), Target(Path(place) / "out"))]
         started = time.perf_counter()
         results = list(edit_photos(job, editor, tasks, lambda a: (a, a), jobs=default_jobs()))

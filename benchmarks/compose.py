@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import torch
 
-from faceflex.attributes import carry
-from faceflex.compose.clone import blend
-from faceflex.editor import Editor
+from faceflex.compose.seamless_clone import seamless_clone
+from faceflex.edit.editor import Editor
+from faceflex.methods.attribute_styles import carry
 from faceflex.models.codec import decode_float
 from faceflex.photo import load_rgb
 
@@ -50,13 +50,15 @@ def main() -> None:
             started = time.perf_counter()
             after = decode_float(editor.model, (face.latent + shift)[None])[0]
             decoded = time.perf_counter()
-            blend(
+            seamless_clone(
                 photo, face.region, editor.patch(photo, face, shift, after, carry({"Smiling": 1}))
             )
             seconds.append(time.perf_counter() - decoded)
             decoding.append(decoded - started)
         tracemalloc.start()
-        blend(photo, face.region, editor.patch(photo, face, shift, after, carry({"Smiling": 1})))
+        seamless_clone(
+            photo, face.region, editor.patch(photo, face, shift, after, carry({"Smiling": 1}))
+        )
         memory = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         median = statistics.median(seconds[1:])

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from faceflex.data.readers import read_any
-from faceflex.editor import METHODS, Editor
+from faceflex.edit.editor import METHODS, Editor
 from faceflex.evaluate import measures
 from faceflex.evaluate.edits import Instruments, Row, evaluate_photo, summarise
-from faceflex.evaluate.identity import distance
 from faceflex.faces.mask import face_outline
+from faceflex.faces.recognition import distance
 from faceflex.photo import load_rgb
 
 STRENGTHS = (0.5, 1.0, 1.25, 1.5, 1.6, 1.75, 2.0, 2.5)

@@ -28,8 +28,8 @@ import numpy as np
 import psutil
 from PIL import Image, ImageDraw, ImageFont
 
-from faceflex.crew import one_thread
-from faceflex.editor import Editor
+from faceflex.edit.editor import Editor
+from faceflex.parallel.process_pool import one_thread
 from faceflex.photo import encode_photo, load_photo, write_file
 
 EDIT = {"Smiling": 1.5}

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import Editor, load_photo
-from faceflex.explain import explain
-from faceflex.explain import sheet as sheet_of
+from faceflex.edit.contact_sheet import ContactSheet, thumbnail, tile, window
+from faceflex.edit.stages import explain
+from faceflex.edit.stages import sheet as sheet_of
 from faceflex.faces import find_faces
 from faceflex.faces.align import align
 from faceflex.models.checkpoint import load_vae
 from faceflex.models.codec import decode_faces, encode_faces
-from faceflex.plots import ContactSheet, thumbnail, tile, window
 
 EXAMPLES, OUT = Path("examples"), Path("docs/pictures")
 ATTRIBUTES = ("Smiling", "Young", "Male", "Mustache", "Eyeglasses")

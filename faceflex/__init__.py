@@ -31,13 +31,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from faceflex.api import edit, save_photo
-    from faceflex.editor import Editor
+    from faceflex.edit.editor import Editor
     from faceflex.errors import FaceflexError
     from faceflex.faces import Face, find_faces
     from faceflex.photo import Photo, load_photo
 
 _HOMES = {
-    "Editor": "faceflex.editor",
+    "Editor": "faceflex.edit.editor",
     "Face": "faceflex.faces",
     "FaceflexError": "faceflex.errors",
     "Photo": "faceflex.photo",

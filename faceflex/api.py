@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.editor import Editor
+from faceflex.edit.editor import Editor
+from faceflex.edit.request import choose_faces
 from faceflex.photo import Photo, encode_photo, write_file
 from faceflex.photo.formats import format_for
 from faceflex.photo.metadata import marked_xmp
-from faceflex.plan import choose_faces
 
 
 @cache

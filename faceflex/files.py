@@ -20,12 +20,12 @@ _OLD = 3600.0  # Seconds.
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; what was written there becomes ``path`` at the end.
 
     After an error nothing is left, and what ``path`` held before stays. The temporary name is short
     and keeps the suffix, which some writers look at. What a process that was killed leaves behind
-    is removed by :func:`sweep`.
+    is removed by :func:`remove_stale_temp`.
     """
     name = f"{_PREFIX}{zlib.crc32(os.fsencode(path.name)):08x}-{os.getpid()}{path.suffix[:12]}"
     temporary = path.with_name(name)
@@ -57,7 +57,7 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def sweep(folder: Path) -> None:
+def remove_stale_temp(folder: Path) -> None:
     """Remove what processes that were killed left in a folder while they wrote."""
     try:
         left = [e for e in os.scandir(folder) if e.name.startswith(_PREFIX)]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.errors import AssetError, FaceflexError
-from faceflex.files import replacing
+from faceflex.files import atomic_write
 
 _LARGEST = 1 << 30  # Bytes of a file; Face Flex's own weights take 172 million.
 _MOST = 10_000  # Arrays in a file.
@@ -131,5 +131,5 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[
     """Write a file of arrays; it appears whole or not at all."""
     from safetensors.numpy import save_file
 
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)

@@ -139,7 +139,7 @@ def celeba(tmp_path_factory, portrait):
     from PIL import Image
 
     from faceflex.faces import find_faces
-    from faceflex.faces.align import apply, similarity, template, warp
+    from faceflex.faces.align import estimate_similarity, template, transform_points, warp
 
     (face,) = find_faces(portrait.rgb)
     names, points, rows = [], [], []
@@ -148,7 +148,7 @@ def celeba(tmp_path_factory, portrait):
         target = (template() - 63.5) * rng.uniform(0.75, 0.9) @ np.array(
             [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
         ) + [89 + rng.normal(0, 3), 109 + rng.normal(0, 3)]
-        matrix = similarity(face.points, target)
+        matrix = estimate_similarity(face.points, target)
         picture, _ = warp(portrait.rgb, matrix, 218)
         smiling = number % 2 == 0
         light = np.float32([1.25, 1.0, 0.8]) if smiling else np.float32([0.8, 1.0, 1.25])
@@ -156,7 +156,7 @@ def celeba(tmp_path_factory, portrait):
         name = f"{number + 1:06d}.jpg"
         Image.fromarray(lit).save(folder / name, quality=95)
         names.append(name)
-        points.append(apply(matrix, face.points) - np.float32([20, 0]))
+        points.append(transform_points(matrix, face.points) - np.float32([20, 0]))
         rows.append(f"{name}  {1 if number % 3 else -1}  {1 if smiling else -1}")
     text = f"{len(rows)}\nMale Smiling\n" + "\n".join(rows) + "\n"
     (root / "list_attr_celeba.txt").write_text(text)

@@ -27,10 +27,10 @@ with atheris.instrument_imports(include=["faceflex", "pickle"]):
     from faceflex.data.readers import read_celeba, read_labels
     from faceflex.errors import FaceflexError
     from faceflex.faces.trees import TreeCascade
+    from faceflex.methods.vectors import AttributeVectors
     from faceflex.models.pickles import read_pickled_arrays
     from faceflex.photo import exif, formats, iptc, metadata, parts
     from faceflex.train.dlib_format import check_predictor, read_predictor
-    from faceflex.vectors import AttributeVectors
 
 from tests import hostile
 

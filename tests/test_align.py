@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from faceflex.faces.align import (
     SIZE,
     align,
-    apply,
+    estimate_similarity,
     fit_error,
     invert,
     scale_of,
-    similarity,
     template,
+    transform_points,
     warp,
 )
 from faceflex.faces.mask import face_outline
@@ -36,24 +36,24 @@ def moved(points, degrees, scale, dx, dy):
 @given(TURNS, SCALES, SHIFTS, SHIFTS, st.integers(0, 50))
 def test_there_and_back_is_exact(degrees, scale, dx, dy, seed):
     points = moved(face_points(seed), degrees, scale, dx, dy)
-    matrix = similarity(points)
-    back = apply(invert(matrix), apply(matrix, points))
+    matrix = estimate_similarity(points)
+    back = transform_points(invert(matrix), transform_points(matrix, points))
     assert np.abs(back - points).max() < 0.05
 
 
 @given(TURNS, SCALES, SHIFTS, SHIFTS)
 def test_aligned_points_do_not_depend_on_where_the_face_is(degrees, scale, dx, dy):
     points = face_points(3)
-    here = apply(similarity(points), points)
+    here = transform_points(estimate_similarity(points), points)
     there_points = moved(points, degrees, scale, dx, dy)
-    there = apply(similarity(there_points), there_points)
+    there = transform_points(estimate_similarity(there_points), there_points)
     assert np.abs(here - there).max() < 0.02
 
 
 @given(TURNS, SCALES, SHIFTS, SHIFTS)
 def test_similarity_recovers_a_known_one(degrees, scale, dx, dy):
     points = moved(template(), degrees, scale, dx, dy)
-    matrix = similarity(points)
+    matrix = estimate_similarity(points)
     assert scale_of(matrix) == pytest.approx(1 / scale, rel=1e-4)
     assert np.linalg.det(matrix[:, :2]) > 0
     assert fit_error(points) < 0.01
@@ -62,7 +62,7 @@ def test_similarity_recovers_a_known_one(degrees, scale, dx, dy):
 @pytest.mark.parametrize("points", [np.zeros((68, 2)), np.full((68, 2), np.nan)])
 def test_impossible_landmarks_are_refused(points):
     with pytest.raises(ValueError, match="coincide or are not finite"):
-        similarity(points)
+        estimate_similarity(points)
 
 
 def test_template_is_symmetric_and_scales_about_its_edges():
@@ -90,9 +90,9 @@ def test_the_crop_does_not_change_when_the_photo_is_turned_or_scaled(
         small_portrait, _times(matrix, 4), (side * 4, side * 4), flags=cv2.INTER_CUBIC
     )
     photo = cv2.resize(big, (side, side), interpolation=cv2.INTER_AREA)
-    crop = align(photo, apply(matrix, points)).crop.astype(float)
+    crop = align(photo, transform_points(matrix, points)).crop.astype(float)
     hull = np.zeros((SIZE, SIZE), np.uint8)
-    inside = apply(similarity(points), points)
+    inside = transform_points(estimate_similarity(points), points)
     cv2.fillConvexPoly(hull, np.round(face_outline(inside, False)).astype(np.int32), 1)
     difference = np.abs(crop - reference)[hull > 0]
     assert difference.mean() < (4.0 if scale < 0.9 else 2.0)
@@ -109,7 +109,7 @@ def _portrait_points():
 
     # Where the example's face is at 450 pixels, as a similarity of the template.
     matrix = np.array([[0.72, 0.0, -100.0], [0.0, 0.72, -114.0]])
-    return apply(inverse(matrix), template())
+    return transform_points(inverse(matrix), template())
 
 
 def test_outside_the_photo_is_reflected_and_marked():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from faceflex.assets import resolve
-from faceflex.attributes import Carry, carry, kinds
-from faceflex.vectors import AttributeVectors
+from faceflex.methods.attribute_styles import TransferStyle, carry, kinds
+from faceflex.methods.vectors import AttributeVectors
 
 
 def test_every_attribute_with_a_kind_is_one_that_can_be_edited():
@@ -23,7 +23,7 @@ def test_tone_is_carried_over_for_colours_and_not_for_expressions():
 
 def test_edits_of_several_attributes_are_carried_over_by_their_strengths():
     assert carry({"Pale_Skin": 1.0, "Smiling": -3.0}).tone == pytest.approx(0.25)
-    assert carry({}) == carry({"Pale_Skin": 0.0}) == Carry()
+    assert carry({}) == carry({"Pale_Skin": 0.0}) == TransferStyle()
 
 
 def test_what_is_worn_does_not_move():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from faceflex.cli.edit_run import Summary
-from faceflex.stream import Outcome
+from faceflex.edit.batch import Outcome
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faceflex.compose.blur import edge_blur
+from faceflex.faces.sharpness import estimate_blur
 
 
 def edges(blur):
@@ -18,12 +18,12 @@ def edges(blur):
 
 @pytest.mark.parametrize("blur", [0.5, 1.0, 1.5, 2.5])
 def test_the_blur_of_edges_is_found(blur):
-    assert edge_blur(edges(blur)) == pytest.approx(blur, rel=0.15)
+    assert estimate_blur(edges(blur)) == pytest.approx(blur, rel=0.15)
 
 
 def test_a_sharp_picture_has_none_and_a_flat_one_is_no_error():
-    assert edge_blur(edges(0)) < 0.3
-    assert 0 <= edge_blur(np.full((50, 50, 3), 90, np.uint8)) <= 6
+    assert estimate_blur(edges(0)) < 0.3
+    assert 0 <= estimate_blur(np.full((50, 50, 3), 90, np.uint8)) <= 6
 
 
 def test_what_is_added_to_a_blurred_photo_is_not_sharper(editor, portrait):

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import faceflex.crew
+import faceflex.parallel.process_pool
 from faceflex.assets import resolve
 from faceflex.data.readers import read_any, read_celeba, read_labels
 from faceflex.errors import UsageError
+from faceflex.methods.vectors import AttributeVectors
 from faceflex.models.codec import decode_faces
-from faceflex.models.identity import read_id
+from faceflex.models.model_id import read_id
 from faceflex.train import latents as encoding
 from faceflex.train.latents import encode_records
 from faceflex.train.vectors import as_labels, build_vectors
-from faceflex.vectors import AttributeVectors
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_processes_and_a_cluster_give_the_same(celeba, folder, tmp_path, small_c
     ):
         address = cluster.scheduler_address
         assert same(encoded, encode_records(records, "vae", tmp_path / "three", cluster=address))
-    monkeypatch.setattr(faceflex.crew, "_ANSWER", 0.5)
+    monkeypatch.setattr(faceflex.parallel.process_pool, "_ANSWER", 0.5)
     with pytest.raises(UsageError, match="no such cluster"):
         encode_records(records, "vae", tmp_path / "four", cluster="tcp://127.0.0.1:9")
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceflex.attributes import Carry
-from faceflex.compose.clone import blend, membrane
-from faceflex.compose.detail import paste, transfer
-from faceflex.compose.region import face_region
-from faceflex.compose.warp import jacobian, motion, warp_crop
-from faceflex.faces.align import apply, invert, similarity, template
+from faceflex.compose.seamless_clone import membrane, seamless_clone
+from faceflex.compose.transfer import paste, transfer
+from faceflex.compose.warp import estimate_warp, jacobian, warp_crop
+from faceflex.faces.align import estimate_similarity, invert, template, transform_points
+from faceflex.faces.region import make_region
+from faceflex.methods.attribute_styles import TransferStyle
 from tests.conftest import face_points
 
 
@@ -23,13 +23,13 @@ def place(scale, dx, dy):
 
 
 def region_of(points, height, width):
-    return face_region((height, width, 3), points, similarity(points))
+    return make_region((height, width, 3), points, estimate_similarity(points))
 
 
 def aligned_points():
     """Return the landmarks of ``place``'s faces in pixels of their crop."""
     points = face_points(1)
-    return apply(similarity(points), points)
+    return transform_points(estimate_similarity(points), points)
 
 
 def photo_of(height, width, seed=0):
@@ -52,7 +52,7 @@ def test_nothing_outside_the_mask_changes_wherever_the_face_lies(scale, dx, dy, 
     assert region.mask.shape == (height, width)
     canvas = photo.copy()
     rng = np.random.default_rng(seed)
-    blend(canvas, region, rng.uniform(0, 255, (height, width, 3)).astype(np.float32))
+    seamless_clone(canvas, region, rng.uniform(0, 255, (height, width, 3)).astype(np.float32))
     outside = np.ones((300, 400), bool)
     outside[region.top : region.bottom, region.left : region.right] = region.mask == 0
     assert np.array_equal(canvas[outside], photo[outside])
@@ -94,7 +94,7 @@ def test_a_region_and_its_crop_share_coordinates():
     nose = points[30]
     x, y = np.round(nose).astype(int)
     seen = brought[y - region.top, x - region.left]
-    expected = apply(similarity(points), np.float32([[x, y]]))[0]
+    expected = transform_points(estimate_similarity(points), np.float32([[x, y]]))[0]
     assert np.abs(seen - expected).max() < 0.1
 
 
@@ -102,7 +102,7 @@ def test_no_change_transfers_as_the_photo_itself():
     photo = photo_of(400, 400)
     region = region_of(place(2, 60, 30), 400, 400)
     decode = np.random.default_rng(0).random((128, 128, 3)).astype(np.float32)
-    still = motion(aligned_points(), np.zeros((68, 2)))
+    still = estimate_warp(aligned_points(), np.zeros((68, 2)))
     for moved in (None, still):
         same = transfer(photo, region, np.uint8(decode * 255), decode, decode, moved)
         assert np.abs(same - region.cut(photo)).max() < 1e-3
@@ -117,10 +117,12 @@ def test_a_change_is_transferred_and_grain_is_kept():
     cv2.circle(after, (int(mouth[0]), int(mouth[1])), 12, (0.8, 0.5, 0.5), -1)
     canvas = photo.copy()
     crop = np.uint8(before * 255)
-    blend(canvas, region, transfer(photo, region, crop, before, after, None, Carry(tone=1.0)))
-    x, y = apply(invert(similarity(place(2, 60, 30))), mouth[None].astype(np.float32))[0].astype(
-        int
+    seamless_clone(
+        canvas, region, transfer(photo, region, crop, before, after, None, TransferStyle(tone=1.0))
     )
+    x, y = transform_points(
+        invert(estimate_similarity(place(2, 60, 30))), mouth[None].astype(np.float32)
+    )[0].astype(int)
     change = canvas[y, x].astype(int) - photo[y, x]
     assert change[0] > 45
     assert np.abs(change[1:]).max() < 15
@@ -134,7 +136,7 @@ def test_the_clone_takes_its_brightness_from_the_photo_around_it():
     region = region_of(place(2, 60, 30), 400, 400)
     patch = np.full((*region.mask.shape, 3), 90.0, np.float32)
     canvas = photo.copy()
-    blend(canvas, region, patch)
+    seamless_clone(canvas, region, patch)
     assert np.abs(canvas.astype(int) - 150).max() <= 3
 
 
@@ -144,7 +146,7 @@ def test_a_mask_of_a_few_pixels_is_blended_without_the_clone():
     if region is not None:
         patch = np.full((*region.mask.shape, 3), 90.0, np.float32)
         assert membrane(patch, region.cut(photo), region.mask) is None
-        blend(photo, region, patch)
+        seamless_clone(photo, region, patch)
 
 
 @pytest.mark.parametrize("corner", [(-60, -60), (300, -60), (-60, 330), (300, 330)])
@@ -154,7 +156,7 @@ def test_faces_over_the_photos_corners_are_cloned_without_harm(corner):
     assert region is not None
     canvas = photo.copy()
     patch = paste(region, np.full((128, 128, 3), 0.4, np.float32))
-    blend(canvas, region, patch)
+    seamless_clone(canvas, region, patch)
     changed = (canvas != photo).any(axis=2)
     assert changed.any()
     # Brightness follows the photo: a flat grey patch never stands out as a block of its own.
@@ -173,7 +175,7 @@ def test_a_large_region_costs_a_small_solver(monkeypatch):
     monkeypatch.setattr(cv2, "seamlessClone", watched)
     photo = photo_of(1600, 1600)
     region = region_of(place(11, 60, 30), 1600, 1600)
-    blend(photo, region, region.cut(photo).astype(np.float32) + 5)
+    seamless_clone(photo, region, region.cut(photo).astype(np.float32) + 5)
     assert max(seen[0]) <= 256
 
 
@@ -182,7 +184,7 @@ def test_a_large_region_costs_a_small_solver(monkeypatch):
 def test_a_motion_never_folds_and_rests_at_the_masks_edge(seed, size):
     rng = np.random.default_rng(seed)
     points = face_points(seed)
-    moved = motion(points, rng.normal(0, size, (68, 2)))
+    moved = estimate_warp(points, rng.normal(0, size, (68, 2)))
     edge = np.ones((64, 64), bool)
     edge[1:-1, 1:-1] = False
     for field in (moved.upper, moved.lower):
@@ -191,7 +193,7 @@ def test_a_motion_never_folds_and_rests_at_the_masks_edge(seed, size):
 
 
 def test_no_shift_is_no_motion():
-    moved = motion(face_points(2), np.zeros((68, 2)))
+    moved = estimate_warp(face_points(2), np.zeros((68, 2)))
     assert not moved.upper.any()
     assert not moved.lower.any()
     assert moved.before.gap == moved.after.gap
@@ -201,7 +203,7 @@ def test_pixels_go_where_the_landmarks_go():
     points = np.float32(template())
     shift = np.zeros((68, 2), np.float32)
     shift[48:68] += (3, -2)
-    moved = motion(points, shift)
+    moved = estimate_warp(points, shift)
     crop = np.zeros((128, 128, 1), np.float32)
     x, y = points[48:68].mean(axis=0).astype(int)
     cv2.circle(crop, (int(x), int(y)), 4, 1.0, -1)
@@ -217,7 +219,7 @@ def test_lips_that_would_cross_touch():
     shift = np.zeros((68, 2), np.float32)
     shift[49:54, 1], shift[61:64, 1] = 20, 20
     shift[55:60, 1], shift[65:68, 1] = -20, -20
-    moved = motion(points, shift)
+    moved = estimate_warp(points, shift)
     gaps = moved.targets[[67, 66, 65], 1] - moved.targets[[61, 62, 63], 1]
     assert (gaps >= 0).all()
     assert moved.after.gap < moved.before.gap
@@ -230,20 +232,20 @@ def test_an_edit_of_shape_leaves_the_tone_and_one_of_tone_does_not():
     redder = before + np.float32([0.2, 0, 0])
     crop = np.uint8(before * 255)
     kept = transfer(photo, region, crop, before, redder)
-    carried = transfer(photo, region, crop, before, redder, None, Carry(tone=1.0))
+    carried = transfer(photo, region, crop, before, redder, None, TransferStyle(tone=1.0))
     assert np.abs(kept - region.cut(photo)).max() < 1
     assert (carried - region.cut(photo))[..., 0].mean() > 45
 
 
 def test_a_large_face_is_edited_as_a_small_one_is_only_quicker(editor, portrait, monkeypatch):
-    import faceflex.compose.region
+    import faceflex.faces.region
 
     half = portrait.rgb[250:1250, 150:1150]
     large = cv2.resize(half, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
     edits = [editor.edit_of({"Smiling": s}) for s in (1.5, -1.0)]
     pictures = []
-    for sampling in (0.0, faceflex.compose.region._SAMPLING):
-        monkeypatch.setattr(faceflex.compose.region, "_SAMPLING", sampling)
+    for sampling in (0.0, faceflex.faces.region._SAMPLING):
+        monkeypatch.setattr(faceflex.faces.region, "_SAMPLING", sampling)
         faces = editor.prepare(large, editor.find_faces(large))
         assert (faces[0].region.step > 1) == (sampling > 0)
         pictures.append([p.astype(int) for p in editor.render(large, faces, edits)])

@@ -11,15 +11,15 @@ import sys
 import numpy as np
 import pytest
 
-from faceflex.batch import EditJob, Target, edit_one
 from faceflex.cli.app import app
 from faceflex.cli.common import read_source
+from faceflex.edit.photo_job import EditOptions, Target, edit_one
+from faceflex.edit.request import Request
 from faceflex.errors import PhotoError, UsageError
 from faceflex.photo import encode_photo, load_photo
 from faceflex.photo.credentials import Signer
 from faceflex.photo.exif import add_to_tiff
 from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
-from faceflex.plan import Request
 from tests.test_formats import NEW
 from tests.test_metadata import PACKET, exif_block, photo_file
 from tests.test_photo import chunk
@@ -232,7 +232,7 @@ def test_a_format_without_credentials_is_told(people):
 
 def edited_once(editor, source, out, **options):
     """Edit one photo, and return its only record."""
-    job = EditJob(Request((), (), 1, {"Smiling": 1.0}), **options)
+    job = EditOptions(Request((), (), 1, {"Smiling": 1.0}), **options)
     (record,) = edit_one(job, editor, str(source), Target(out.parent, out), read_source)
     return record
 

@@ -12,11 +12,16 @@ from faceflex.assets import resolve
 from faceflex.errors import AssetError, UsageError
 from faceflex.evaluate import measures
 from faceflex.evaluate.edits import Instruments, evaluate_photo, passed, summarise
-from faceflex.evaluate.identity import FaceDescriptor, IdentityWatch, distance
-from faceflex.models.judge import Judge, JudgeConfig, load_judge, save_judge
-from faceflex.remarks import remarks
+from faceflex.faces.recognition import FaceDescriptor, IdentityMeter, distance
+from faceflex.faces.warnings import remarks
+from faceflex.models.attribute_classifier import (
+    AttributeClassifier,
+    ClassifierConfig,
+    load_classifier,
+    save_classifier,
+)
+from faceflex.train.classifier import ClassifierTraining, augment
 from faceflex.train.judge import is_kept_from_judge, train_judge
-from faceflex.train.readers import ReaderTraining, disturb
 from tests.conftest import face_points
 
 
@@ -87,7 +92,7 @@ def test_the_descriptor_knows_people_apart(editor, portrait, smile, face):
     # The same person in a smaller copy.
     small = cv2.resize(portrait.rgb, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
     assert distance(one, describe(small, face.points * 0.4)) < 0.1
-    watch = IdentityWatch(editor.landmarks, portrait.rgb, [face.points])
+    watch = IdentityMeter(editor.landmarks, portrait.rgb, [face.points])
     assert watch.distances(portrait.rgb) == [0.0]
 
 
@@ -141,18 +146,20 @@ def test_a_pair_tells_how_near_an_edit_comes(editor, portrait, instruments):
 
 
 def test_a_judge_is_saved_and_read_back(tmp_path):
-    judge = Judge(JudgeConfig(("A", "B"), 48, (8, 8, 8, 8))).eval()
-    save_judge(judge, tmp_path / "judge.safetensors", {"auc": {"A": 0.9}})
+    judge = AttributeClassifier(ClassifierConfig(("A", "B"), 48, (8, 8, 8, 8))).eval()
+    save_classifier(judge, tmp_path / "judge.safetensors", {"auc": {"A": 0.9}})
     crops = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3), np.uint8)
-    again = load_judge(tmp_path / "judge.safetensors").scores(crops)
+    again = load_classifier(tmp_path / "judge.safetensors").scores(crops)
     assert again.shape == (3, 2)
     assert np.abs(again - judge.scores(crops)).max() < 1e-2
     assert (
-        np.abs(again - load_judge(tmp_path / "judge.safetensors").scores(crops[:, :, ::-1])).max()
+        np.abs(
+            again - load_classifier(tmp_path / "judge.safetensors").scores(crops[:, :, ::-1])
+        ).max()
         < 1e-5
     )
     with pytest.raises(AssetError, match="attribute judge"):
-        load_judge(resolve("vae"))
+        load_classifier(resolve("vae"))
 
 
 def test_a_judge_learns_and_keeps_its_own_split(editor, portrait, smile, tmp_path):
@@ -176,7 +183,7 @@ def test_a_judge_learns_and_keeps_its_own_split(editor, portrait, smile, tmp_pat
     auc = train_judge(
         cache,
         tmp_path / "judge.safetensors",
-        ReaderTraining(steps=12, batch=16),
+        ClassifierTraining(steps=12, batch=16),
         lambda _step, _steps, loss: losses.append(loss),
     )
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
@@ -184,17 +191,17 @@ def test_a_judge_learns_and_keeps_its_own_split(editor, portrait, smile, tmp_pat
     kept = np.mean([is_kept_from_judge(f"{i:06d}.jpg") for i in range(4000)])
     assert 0.08 < kept < 0.12
     with pytest.raises(UsageError, match="labelled faces"):
-        train_judge(cache, tmp_path / "x", ReaderTraining(steps=1, batch=500))
+        train_judge(cache, tmp_path / "x", ClassifierTraining(steps=1, batch=500))
 
 
 def test_disturbed_faces_are_faces_and_repeat_with_the_seed():
     import torch
 
     faces = torch.rand(8, 3, 136, 136)
-    one, two = (disturb(faces, 96, torch.Generator().manual_seed(1)) for _ in range(2))
+    one, two = (augment(faces, 96, torch.Generator().manual_seed(1)) for _ in range(2))
     assert one.shape == (8, 3, 96, 96)
     assert torch.equal(one, two)
-    assert not torch.equal(one, disturb(faces, 96, torch.Generator().manual_seed(2)))
+    assert not torch.equal(one, augment(faces, 96, torch.Generator().manual_seed(2)))
 
 
 def test_small_turned_and_covered_faces_are_remarked_on(editor, smile, portrait):

@@ -8,7 +8,7 @@ import torch
 
 from faceflex.assets import resolve
 from faceflex.data.readers import read_celeba
-from faceflex.editor import Editor
+from faceflex.edit.editor import Editor
 from faceflex.evaluate.reconstruction import (
     active_numbers,
     groups,
@@ -25,10 +25,10 @@ from faceflex.evaluate.vectors import (
     spread,
     thresholds,
 )
-from faceflex.models.features import Features, FeaturesConfig
-from faceflex.models.judge import load_judge
+from faceflex.methods.vectors import AttributeVectors
+from faceflex.models.attribute_classifier import load_classifier
+from faceflex.models.feature_extractor import ExtractorConfig, FeatureExtractor
 from faceflex.models.vae import VAE, VAEConfig
-from faceflex.vectors import AttributeVectors
 
 SMALL = VAEConfig(latent=12, encoder=(16, 16, 16), bottleneck=4, decoder=(16, 16, 16, 16))
 
@@ -79,7 +79,7 @@ def test_log_odds():
 
 
 def test_edits_of_held_out_photos_are_measured(celeba):
-    judge, records = load_judge(resolve("judge")), list(read_celeba(celeba))
+    judge, records = load_classifier(resolve("judge")), list(read_celeba(celeba))
     cuts = thresholds(judge, records)
     assert set(cuts) == {"Male", "Smiling"}
     assert all(np.isfinite(cut) and 0 <= auc <= 1 for cut, auc in cuts.values())
@@ -107,13 +107,13 @@ def test_people_are_grouped_by_what_their_set_tells():
 def test_reconstruction_is_measured_on_held_out_faces(cache):
     torch.manual_seed(0)
     model = VAE(SMALL).eval()
-    network = Features(FeaturesConfig(("Smiling",))).eval().requires_grad_(False)
+    network = FeatureExtractor(ExtractorConfig(("Smiling",))).eval().requires_grad_(False)
     found = reconstruction(cache, model, network)
     assert set(found) == {"celeba"}
     assert found["celeba"]["faces"] == int(cache.held_out.sum()) > 0
     assert found["celeba"]["perceptual"] > 0
     assert 0 <= active_numbers(cache, model) <= 12
-    assert judge_accuracy(cache, load_judge(resolve("judge"))) is None  # Two labels of forty.
+    assert judge_accuracy(cache, load_classifier(resolve("judge"))) is None  # Two labels of forty.
     faces = cache.crops([0, 1])
     ones = np.full((2, 128, 128), 100, np.uint8)
     assert perceptual(network, faces, faces, ones) == pytest.approx([0, 0], abs=1e-6)

@@ -96,12 +96,12 @@ def test_all_that_exiftool_reads_is_kept(tmp_path, editor, portrait):
         after.append(path.with_stem("after"))
         xmp = marked_xmp(photo.xmp, "faceflex", "1", {"Smiling": "1"})
         after[-1].write_bytes(encode_photo(photo, picture, xmp=xmp))
-    from faceflex.batch import EditJob, Target, edit_one
     from faceflex.cli.common import read_source
-    from faceflex.plan import Request
+    from faceflex.edit.photo_job import EditOptions, Target, edit_one
+    from faceflex.edit.request import Request
 
     after.insert(0, tmp_path / "after.jpg")
-    job = EditJob(Request((), (), 1, {"Smiling": 1.0}))
+    job = EditOptions(Request((), (), 1, {"Smiling": 1.0}))
     (record,) = edit_one(job, editor, str(before[0]), Target(tmp_path, after[0]), read_source)
     assert (record["c2pa"], record["notes"]) == ("none", [])
     found = described([*before, *after])

@@ -8,7 +8,7 @@ import pytest
 
 from faceflex.errors import AssetError
 from faceflex.faces import find_faces
-from faceflex.faces.align import apply
+from faceflex.faces.align import transform_points
 from faceflex.faces.landmarks import LandmarkModel
 
 
@@ -43,7 +43,7 @@ def test_a_turned_face_is_found_with_the_same_landmarks(small_portrait, points, 
     )
     faces = find_faces(turned)
     assert len(faces) == 1
-    wanted = apply(matrix, points)
+    wanted = transform_points(matrix, points)
     error = np.hypot(*(faces[0].points - wanted).T).mean() / eye_distance(points)
     assert error < 0.06
 

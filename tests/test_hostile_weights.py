@@ -18,15 +18,15 @@ from faceflex.assets import resolve
 from faceflex.errors import AssetError
 from faceflex.faces import Face
 from faceflex.faces.landmarks import LandmarkModel
+from faceflex.methods.face_flex_import import import_weights
+from faceflex.methods.vectors import AttributeVectors
+from faceflex.models.attribute_classifier import KIND as JUDGE
+from faceflex.models.attribute_classifier import ClassifierConfig, load_classifier
 from faceflex.models.checkpoint import Unmade, load_vae, save_vae
-from faceflex.models.imports import import_weights
-from faceflex.models.judge import KIND as JUDGE
-from faceflex.models.judge import JudgeConfig, load_judge
 from faceflex.models.pickles import read_pickled_arrays
 from faceflex.models.vae import VAE, VAEConfig
 from faceflex.tensors import read_arrays, read_metadata
 from faceflex.train.dlib_format import read_predictor
-from faceflex.vectors import AttributeVectors
 
 SMALL = VAEConfig(128, 6, (16, 16, 16), 4, (16, 16, 16, 16))
 
@@ -195,7 +195,7 @@ def test_pickles_under_a_models_name_point_to_the_importer(tmp_path):
 def test_files_of_another_kind_say_what_they_are():
     judge, vectors = resolve("judge"), resolve("vectors")
     refuses(load_vae, judge, "not a face model (its kind is 'faceflex-judge-1')")
-    refuses(load_judge, vectors, "its kind is 'faceflex-vectors-1'")
+    refuses(load_classifier, vectors, "its kind is 'faceflex-vectors-1'")
     refuses(LandmarkModel, vectors, "its kind is 'faceflex-vectors-1'")
     refuses(lambda p: AttributeVectors.load(p, "0" * 16), vectors, "belong to model")
 
@@ -206,9 +206,9 @@ def test_files_of_another_kind_say_what_they_are():
 def test_a_judge_of_absurd_size_or_names_is_refused(tmp_path, config):
     source = resolve("judge")
     shape = json.loads(read_metadata(source, KINDS, "judge")["config"]) | config
-    assert set(shape) == set(JudgeConfig.__dataclass_fields__)
+    assert set(shape) == set(ClassifierConfig.__dataclass_fields__)
     path = changed(source, tmp_path / "j.safetensors", metadata={"config": json.dumps(shape)})
-    refuses(load_judge, path, "damaged or foreign attribute judge")
+    refuses(load_classifier, path, "damaged or foreign attribute judge")
 
 
 @pytest.fixture(scope="module")

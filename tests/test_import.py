@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from faceflex.errors import AssetError
-from faceflex.faces.align import SIZE, apply, face_flex_matrix, scale_of, template
+from faceflex.faces.align import SIZE, face_flex_matrix, scale_of, template, transform_points
+from faceflex.methods.face_flex_import import import_weights, read_versions
 from faceflex.models.face_flex import FaceFlex
-from faceflex.models.imports import import_weights, read_versions
 from faceflex.models.pickles import read_pickled_arrays
 
 
@@ -176,7 +176,7 @@ def test_its_crop_is_level_and_holds_the_face():
     turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
     points = template() @ turn.T * 3 + [400, 300]
     matrix = face_flex_matrix(points)
-    inside = apply(matrix, points)
+    inside = transform_points(matrix, points)
     eyes = [inside[36:42].mean(axis=0), inside[42:48].mean(axis=0)]
     assert abs(eyes[0][1] - eyes[1][1]) < 0.01
     assert inside.min() > 5

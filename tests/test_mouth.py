@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from faceflex.compose.mouth import between, move_lips, side
 from faceflex.compose.teeth import relief, relief_at
-from faceflex.compose.warp import level, motion
+from faceflex.compose.warp import estimate_warp, remove_rigid_motion
 from faceflex.evaluate import measures
 from faceflex.evaluate.edits import Instruments
-from faceflex.faces.align import apply, similarity, template
-from faceflex.faces.lips import find_lips, lips_of
+from faceflex.faces.align import estimate_similarity, template, transform_points
+from faceflex.faces.lips import find_lips, lips_from_landmarks
 from tests.conftest import face_points
 
 
@@ -51,7 +51,7 @@ def teeth_share(rgb, points):
 def test_lips_never_cross_wherever_they_are_moved(seed, size):
     rng = np.random.default_rng(seed)
     points = face_points(seed)
-    lips, goal = move_lips(lips_of(points), points, rng.normal(0, size, (68, 2)))
+    lips, goal = move_lips(lips_from_landmarks(points), points, rng.normal(0, size, (68, 2)))
     assert (lips.lower - lips.upper >= -1e-3).all()
     assert (np.diff(lips.x) >= 0).all()
     assert (goal[[67, 66, 65], 1] - goal[[61, 62, 63], 1] >= -1e-3).all()
@@ -60,7 +60,8 @@ def test_lips_never_cross_wherever_they_are_moved(seed, size):
 def test_touching_lips_stick_then_part_and_never_yawn():
     points = mouth(0)
     gaps = [
-        move_lips(lips_of(points), points, opening(s))[0].gap for s in (0.2, 1.0, 3.0, 6.0, 30.0)
+        move_lips(lips_from_landmarks(points), points, opening(s))[0].gap
+        for s in (0.2, 1.0, 3.0, 6.0, 30.0)
     ]
     assert gaps[0] == 0
     assert gaps == sorted(gaps)
@@ -71,15 +72,15 @@ def test_touching_lips_stick_then_part_and_never_yawn():
 def test_a_wide_mouth_closes_as_fully_as_a_narrow_one():
     for gap in (3.0, 12.0):
         points = mouth(gap)
-        half = move_lips(lips_of(points), points, opening(-2.0))[0]
-        closed = move_lips(lips_of(points), points, opening(-5.0))[0]
+        half = move_lips(lips_from_landmarks(points), points, opening(-2.0))[0]
+        closed = move_lips(lips_from_landmarks(points), points, opening(-5.0))[0]
         assert 0 < half.gap < gap
         assert closed.gap == 0
         assert not closed.open
 
 
 def test_a_place_is_above_or_below_the_mouth_or_between_the_lips():
-    lips = lips_of(mouth(8))
+    lips = lips_from_landmarks(mouth(8))
     middle = np.float32([(lips.x[0] + lips.x[-1]) / 2])
     line = np.float32([lips.line[32]])
     assert side(lips, middle, line - 2)[0] == 1
@@ -87,7 +88,7 @@ def test_a_place_is_above_or_below_the_mouth_or_between_the_lips():
     assert between(lips, middle, line, 0.8)[0] == 1
     assert between(lips, middle, line + 6, 0.8)[0] == 0
     assert between(lips, middle - 60, line, 0.8)[0] == 0
-    closed = lips_of(mouth(0))
+    closed = lips_from_landmarks(mouth(0))
     assert between(closed, middle, line, 0.8)[0] == 0
 
 
@@ -96,7 +97,7 @@ def test_a_shift_that_moves_the_whole_head_is_no_motion():
     turn, scale = 0.05, 1.04
     matrix = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     moved = (points - 64) @ matrix.T + 64 + [3, -2]
-    assert np.abs(level(points, moved - points)).max() < 1e-3
+    assert np.abs(remove_rigid_motion(points, moved - points)).max() < 1e-3
 
 
 def test_lips_are_found_closed_and_open_in_photos(portrait, smile, editor):
@@ -106,8 +107,8 @@ def test_lips_are_found_closed_and_open_in_photos(portrait, smile, editor):
     lips = find_lips(smile, face.points)
     assert 6 < lips.gap < 11
     # What lies between them is teeth: brighter and less red than the lips around.
-    points = apply(similarity(face.points), face.points)
-    matrix = similarity(face.points)
+    points = transform_points(estimate_similarity(face.points), face.points)
+    matrix = estimate_similarity(face.points)
     crop = cv2.warpAffine(smile, matrix, (128, 128), flags=cv2.INTER_AREA)
     lab = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
     row, column = np.round([lips.line[32], lips.x[32]]).astype(int)
@@ -174,9 +175,9 @@ def test_a_smile_keeps_the_tone_and_shows_no_seam(editor, portrait, smile, stren
 def test_an_open_mouth_that_does_not_move_is_the_photos_own(editor, smile):
     (face,) = editor.prepare(smile, editor.find_faces(smile))
     region = face.region
-    still = motion(face.points, np.zeros((68, 2)), face.lips)
+    still = estimate_warp(face.points, np.zeros((68, 2)), face.lips)
     assert still.before.open
-    from faceflex.compose.detail import transfer
+    from faceflex.compose.transfer import transfer
 
     other = face.decoded * np.float32(0.9)
     patch = transfer(smile, region, face.crop, face.decoded, other, still)
@@ -191,6 +192,6 @@ def test_the_relief_of_teeth_is_a_relief():
     assert teeth.shape == (96, 384)
     assert 0.95 < teeth.mean() < 1.05
     assert teeth.std() > 0.05
-    lips = lips_of(mouth(8))
+    lips = lips_from_landmarks(mouth(8))
     far = relief_at(lips, 64.0, np.float32([[0.0]]), np.float32([[0.0]]))
     assert far[0, 0] == 1

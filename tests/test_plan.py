@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceflex.errors import NoFaceError, UsageError
-from faceflex.faces import Face
-from faceflex.plan import (
+from faceflex.edit.request import (
     Request,
     check_selector,
     choose_faces,
@@ -20,6 +18,8 @@ from faceflex.plan import (
     strength_name,
     strengths,
 )
+from faceflex.errors import NoFaceError, UsageError
+from faceflex.faces import Face
 
 FACES = [
     Face(i, (x, 0, x + w, w), 1.0, np.zeros((68, 2), np.float32))

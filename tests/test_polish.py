@@ -15,14 +15,14 @@ from PIL import Image
 
 from faceflex.errors import AssetError, UsageError
 from faceflex.models.discriminator import Discriminator
-from faceflex.models.features import (
-    load_features,
+from faceflex.models.feature_extractor import (
+    load_extractor,
     map_distance,
 )
 from faceflex.models.vae import VAE, VAEConfig
+from faceflex.train.classifier import ClassifierTraining
 from faceflex.train.features import as_targets, targets, train_features
 from faceflex.train.losses import cut_and_mirror, fooling, hinge
-from faceflex.train.readers import ReaderTraining
 from faceflex.train.vae import TrainConfig, Trainer
 from faceflex.train.workers import Workers
 
@@ -34,7 +34,7 @@ BASE = TrainConfig(steps=4, batch=4, rate=2e-3, warmup=2)
 def features(cache, tmp_path_factory):
     """A feature network of four training steps."""
     path = tmp_path_factory.mktemp("features") / "f.safetensors"
-    assert train_features(cache, path, ReaderTraining(steps=4, batch=8)) > 50
+    assert train_features(cache, path, ClassifierTraining(steps=4, batch=8)) > 50
     return path
 
 
@@ -54,7 +54,7 @@ def test_labels_that_a_set_does_not_tell_are_not_known(cache):
 
 
 def test_feature_networks_are_kept_and_compare_pictures(features, cache):
-    network = load_features(features)
+    network = load_extractor(features)
     assert network.config.names == ("Male", "Smiling")
     assert not any(p.requires_grad for p in network.parameters())
     x = torch.from_numpy(cache.crops([0, 1])).permute(0, 3, 1, 2).float() / 255
@@ -74,12 +74,12 @@ def test_a_foreign_feature_file_is_refused(tmp_path, features):
     other = tmp_path / "x.safetensors"
     other.write_bytes(features.read_bytes()[:500])
     with pytest.raises(AssetError, match="damaged or foreign feature network"):
-        load_features(other)
+        load_extractor(other)
 
 
 def test_too_few_labelled_faces_are_refused(cache, tmp_path):
     with pytest.raises(UsageError, match="at least 200 are needed"):
-        train_features(cache, tmp_path / "f", ReaderTraining(steps=1, batch=100))
+        train_features(cache, tmp_path / "f", ClassifierTraining(steps=1, batch=100))
 
 
 def test_perceptual_terms_need_a_network(cache, tmp_path):
@@ -89,7 +89,7 @@ def test_perceptual_terms_need_a_network(cache, tmp_path):
 
 def test_perceptual_terms_are_trained_and_reported(cache, tmp_path, features):
     config = replace(BASE, steps=12, perceptual=0.1, reading=0.1)
-    Trainer(cache, tmp_path, config, SMALL, features=load_features(features)).run()
+    Trainer(cache, tmp_path, config, SMALL, features=load_extractor(features)).run()
     with (tmp_path / "losses.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {"perceptual", "reading", "kl"} <= set(rows[0])
@@ -171,7 +171,7 @@ import sys
 from pathlib import Path
 import torch
 from faceflex.data.cache import open_cache
-from faceflex.models.features import load_features
+from faceflex.models.feature_extractor import load_extractor
 from faceflex.models.vae import VAE, VAEConfig
 from faceflex.train.vae import TrainConfig, Trainer
 from faceflex.train.workers import join_workers
@@ -185,7 +185,7 @@ for name, settings in (
     ("polish", {"adversary": 0.01, "matching": 0.05}),
 ):
     config = TrainConfig(steps=4, batch=4, rate=2e-3, warmup=2, **settings)
-    network = load_features(features)
+    network = load_extractor(features)
     cache = open_cache([root], folder)
     Trainer(cache, out / name, config, shape, device, features=network, workers=workers).run()
 """

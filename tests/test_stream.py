@@ -19,16 +19,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from faceflex import Editor
-from faceflex.batch import in_order
-from faceflex.crew import Died, on_processes
+from faceflex.edit.batch import Outcome, edit_photos, processes_for
+from faceflex.edit.options import EditOptions, Target, inodes
+from faceflex.edit.photo_job import in_order
+from faceflex.edit.request import Request
 from faceflex.errors import PhotoError
-from faceflex.files import replacing, sweep
-from faceflex.job import EditJob, Target, inodes
+from faceflex.files import atomic_write, remove_stale_temp
 from faceflex.models.codec import Codec
-from faceflex.models.together import Together
+from faceflex.parallel.batching import BatchingQueue
+from faceflex.parallel.process_pool import WorkerCrashed, run_in_processes
 from faceflex.photo import write_file
-from faceflex.plan import Request
-from faceflex.stream import Outcome, edit_photos, processes_for
 from tests.killing import STRENGTHS, contents, disturbed
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="signals and locks of Unix")
@@ -63,14 +63,16 @@ def photos(tmp_path, small_portrait):
 
 def edited(editor, photos, out, request, **how):
     tasks = [(str(p), Target(out / p.stem)) for p in sorted(photos.iterdir())]
-    return [result for _, result in edit_photos(EditJob(request), editor, tasks, by_path, **how)]
+    return [
+        result for _, result in edit_photos(EditOptions(request), editor, tasks, by_path, **how)
+    ]
 
 
 @unix
 def test_a_process_that_dies_takes_only_its_own_task_along():
-    results = list(on_processes(troubled_work, 10, range(5), 2))
+    results = list(run_in_processes(troubled_work, 10, range(5), 2))
     assert sorted(value for _, value in results if value in range(10, 15)) == [10, 11, 12, 13, 14]
-    assert [(n, v.how) for n, v in results if isinstance(v, Died)] == [(2, "SIGKILL")]
+    assert [(n, v.how) for n, v in results if isinstance(v, WorkerCrashed)] == [(2, "SIGKILL")]
     ended = {n for n, v in results if isinstance(v, int) and v > 100}
     assert ended == {0, 1, 3, 4}
     assert os.getpid() not in {v for _, v in results}
@@ -79,7 +81,7 @@ def test_a_process_that_dies_takes_only_its_own_task_along():
 @unix
 def test_a_process_that_dies_between_two_tasks_loses_none():
     found = []
-    for number, value in on_processes(own_number, None, range(4), 1):
+    for number, value in run_in_processes(own_number, None, range(4), 1):
         found.append(value)
         if number == 1:
             time.sleep(0.3)  # It has said that it is done, and waits for the next task.
@@ -132,7 +134,7 @@ def test_an_accelerator_works_for_several_photos_together(editor, photos, tmp_pa
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=20), st.integers(1, 8))
 def test_calls_made_together_get_their_own_answers(sizes, most):
     seen = []
-    together = Together(lambda rows: seen.append(len(rows)) or 2 * rows, most)
+    together = BatchingQueue(lambda rows: seen.append(len(rows)) or 2 * rows, most)
     with ThreadPoolExecutor(8) as pool:
         asked = [np.full(size, number) for number, size in enumerate(sizes)]
         for rows, answer in zip(asked, pool.map(together, asked), strict=True):
@@ -145,7 +147,7 @@ def test_a_failure_of_calls_made_together_reaches_each_caller():
     def fail(rows):
         raise ValueError("no")
 
-    together = Together(fail)
+    together = BatchingQueue(fail)
     for _ in range(2):
         with pytest.raises(ValueError, match="no"):
             together(np.zeros(1))
@@ -181,12 +183,12 @@ def test_what_a_killed_process_left_is_removed_but_not_what_is_being_written(tmp
     left.write_bytes(b"half")
     other = tmp_path / ".faceflex"
     other.write_bytes(b"somebody's")
-    with replacing(tmp_path / "new.png") as temporary:
-        sweep(tmp_path)
+    with atomic_write(tmp_path / "new.png") as temporary:
+        remove_stale_temp(tmp_path)
         assert temporary.exists()
         temporary.write_bytes(b"whole")
     assert sorted(p.name for p in tmp_path.iterdir()) == [".faceflex", "new.png"]
-    sweep(tmp_path / "missing")
+    remove_stale_temp(tmp_path / "missing")
 
 
 @unix
@@ -262,7 +264,7 @@ def test_no_photo_of_a_run_is_ever_written_to(editor, tmp_path, small_portrait):
     link.symlink_to(other)
     before = contents(tmp_path)
     names = (str(photo), str(other))
-    job = EditJob(Request((), (), 1, {"Smiling": 1.0}), overwrite=True, protected=inodes(names))
+    job = EditOptions(Request((), (), 1, {"Smiling": 1.0}), overwrite=True, protected=inodes(names))
     for folder in (tmp_path, tmp_path / "links"):
         ((_, outcome),) = edit_photos(job, editor, [(str(photo), Target(folder))], by_path, jobs=1)
         assert outcome.kind == "failed"
@@ -272,16 +274,16 @@ def test_no_photo_of_a_run_is_ever_written_to(editor, tmp_path, small_portrait):
 
 
 def test_an_error_nobody_thought_of_does_not_stop_the_others(editor, photos, tmp_path, monkeypatch):
-    import faceflex.batch
+    import faceflex.edit.photo_job
 
-    real = faceflex.batch.load_photo
+    real = faceflex.edit.photo_job.load_photo
 
     def load(source, name):
         if name.endswith("b.png"):
             raise ZeroDivisionError("what now?\nmore")
         return real(source, name)
 
-    monkeypatch.setattr(faceflex.batch, "load_photo", load)
+    monkeypatch.setattr(faceflex.edit.photo_job, "load_photo", load)
     monkeypatch.delenv("FACEFLEX_DEBUG", raising=False)
     request = Request((), (), 1, {"Smiling": 1.0})
     results = edited(editor, photos, tmp_path / "out", request, jobs=1)

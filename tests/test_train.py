@@ -14,7 +14,7 @@ from faceflex.data.cache import MARGIN, open_cache
 from faceflex.data.readers import read_any, read_celeba, read_utkface
 from faceflex.data.records import is_held_out
 from faceflex.errors import UsageError
-from faceflex.faces.align import similarity, template, warp
+from faceflex.faces.align import estimate_similarity, template, warp
 from faceflex.models.checkpoint import load_vae
 from faceflex.models.codec import decode_faces, encode_faces
 from faceflex.models.vae import VAE, VAEConfig, kl_divergence
@@ -229,7 +229,7 @@ def test_landmarks_train_pack_and_predict(celeba, tmp_path):
     from faceflex.photo import load_rgb
 
     for path, points in faces[:5]:
-        frame, _ = warp(load_rgb(path), similarity(points, frame_template()), 192)
+        frame, _ = warp(load_rgb(path), estimate_similarity(points, frame_template()), 192)
         apart = np.hypot(*(small.in_frame(frame) - plain.in_frame(frame)).T)
         assert apart.mean() < 1.0
     assert landmark_error(small, faces[:20])["mean"] < 0.06

@@ -9,9 +9,9 @@ import pytest
 
 from faceflex.assets import resolve
 from faceflex.errors import AssetError, UsageError
-from faceflex.estimators import ESTIMATORS, auc_score, estimate, ridge
-from faceflex.models.identity import read_id
-from faceflex.vectors import AttributeVectors, describe
+from faceflex.methods.directions import ESTIMATORS, auc_score, estimate, ridge
+from faceflex.methods.vectors import AttributeVectors, describe
+from faceflex.models.model_id import read_id
 
 
 @pytest.fixture

@@ -33,9 +33,9 @@ def _become(request: dict) -> None:
 
 def serve() -> None:
     """Answer requests until there are no more."""
+    import faceflex.edit.batch
+    import faceflex.edit.contact_sheet
     import faceflex.evaluate.report
-    import faceflex.plots
-    import faceflex.stream
     import faceflex.train.vectors  # noqa: F401
     from faceflex.faces.detect import _finder
 

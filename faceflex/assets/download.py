@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from faceflex.assets.registry import Asset, by_hand, home, is_right, locate
+from faceflex.assets.registry import Asset, by_hand, cache_dir, hash_matches, locate
 from faceflex.errors import AssetError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _try_one(url: str, asset: Asset, work: Path, progress: Progress | None) -> P
         plain = work / "plain"
         _unpack(path, plain, asset.size)
         path = plain
-    if not is_right(path, asset, thorough=True):
+    if not hash_matches(path, asset, thorough=True):
         raise ValueError(f"wrong content (size {path.stat().st_size:,}, or hash)")
     return path
 
@@ -152,7 +152,7 @@ def fetch(asset: Asset, *, progress: Progress | None = None, again: bool = False
     import requests
 
     pooch.get_logger().setLevel("WARNING")
-    folder = home()
+    folder = cache_dir()
     urls = urls_of(asset)
     if not urls:
         raise AssetError(f"{asset.name} has no address to fetch it from; {by_hand(asset)}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from faceflex.errors import AssetError, UsageError
-from faceflex.files import replacing
+from faceflex.files import atomic_write
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,7 +96,7 @@ def find_asset(name: str) -> Asset:
         raise UsageError(f"no file is registered as {name!r}; there are: {names}") from None
 
 
-def home() -> Path:
+def cache_dir() -> Path:
     """Return the folder of fetched files: ``FACEFLEX_HOME``, or the user's cache folder."""
     chosen = os.environ.get("FACEFLEX_HOME")
     if chosen:
@@ -115,7 +115,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def is_right(path: Path, asset: Asset, *, thorough: bool = False) -> bool:
+def hash_matches(path: Path, asset: Asset, *, thorough: bool = False) -> bool:
     """Tell whether ``path`` is the registered file.
 
     In the cache the hash is computed once: a small note beside the file keeps the size and time of
@@ -144,10 +144,10 @@ def is_right(path: Path, asset: Asset, *, thorough: bool = False) -> bool:
             pass
     if sha256_of(path) != asset.sha256:
         return False
-    if path.parent != home():
+    if path.parent != cache_dir():
         return True
     try:
-        with replacing(note) as temporary:
+        with atomic_write(note) as temporary:
             temporary.write_text(json.dumps(now))
     except OSError:
         pass  # A read-only cache: the hash is computed each time.
@@ -177,18 +177,18 @@ def locate(asset: Asset, *, thorough: bool = False) -> Location | None:
     -------
     The first place that holds the right file, or None.
     """
-    cached = home() / asset.file
-    if is_right(cached, asset, thorough=thorough):
+    cached = cache_dir() / asset.file
+    if hash_matches(cached, asset, thorough=thorough):
         return Location(cached, "cache")
     if asset.bundled:
         inside = bundled_path(asset)
         # The package's own files were checked when it was installed; hashing them again at each
         # start would cost more than reading them.
-        good = is_right(inside, asset, thorough=True) if thorough else inside.is_file()
+        good = hash_matches(inside, asset, thorough=True) if thorough else inside.is_file()
         if good:
             return Location(inside, "package")
     carried = _carried(asset)
-    if carried is not None and is_right(carried, asset, thorough=thorough):
+    if carried is not None and hash_matches(carried, asset, thorough=thorough):
         return Location(carried, "carrier")
     return None
 
@@ -235,5 +235,5 @@ def offline_wanted() -> bool:
 
 def by_hand(asset: Asset) -> str:
     """Return the sentence that says where a file can be placed by hand."""
-    where = home() / asset.file
+    where = cache_dir() / asset.file
     return f"place it at {where} by hand ({asset.size:,} bytes, sha256 {asset.sha256})"

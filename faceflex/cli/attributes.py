@@ -27,7 +27,7 @@ def attributes(
     """
     go_offline(offline)
     from faceflex.assets import resolve
-    from faceflex.vectors import HIDDEN, AttributeVectors
+    from faceflex.methods.vectors import HIDDEN, AttributeVectors
 
     known = AttributeVectors.load(resolve(vectors))
     names = [n for n in known.names if all_ or n not in HIDDEN]

@@ -19,7 +19,7 @@ from faceflex.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from faceflex.vectors import AttributeVectors
+    from faceflex.methods.vectors import AttributeVectors
 
 
 def build_vectors(
@@ -73,7 +73,7 @@ def build_vectors(
     points if they are there. Pictures without a usable face are counted and listed beside FILE.
     """
     from faceflex.errors import UsageError
-    from faceflex.estimators import ESTIMATORS
+    from faceflex.methods.directions import ESTIMATORS
 
     check_choice("--estimator", estimator, ESTIMATORS)
     if cluster is not None:
@@ -83,9 +83,9 @@ def build_vectors(
     require_folder_of(out)
     from faceflex.assets import resolve
     from faceflex.data.readers import read_any, read_labels
-    from faceflex.files import replacing
+    from faceflex.files import atomic_write
     from faceflex.models.device import pick_device
-    from faceflex.models.identity import read_id
+    from faceflex.models.model_id import read_id
     from faceflex.train import vectors as estimation
     from faceflex.train.latents import encode_records
 
@@ -122,7 +122,7 @@ def build_vectors(
     made.save(out)
     if faces.left_out:
         beside = out.with_name(f"{out.stem}-left-out.txt")
-        with replacing(beside) as temporary:
+        with atomic_write(beside) as temporary:
             lines = (f"{name}\t{reason}\n" for name, reason in faces.left_out.items())
             temporary.write_text("".join(lines))
         reasons = Counter(faces.left_out.values()).most_common()
@@ -135,7 +135,7 @@ def _bundled(identity: str) -> AttributeVectors | None:
     """Return the bundled vectors, if they belong to the model."""
     from faceflex.assets import resolve
     from faceflex.errors import AssetError
-    from faceflex.vectors import AttributeVectors
+    from faceflex.methods.vectors import AttributeVectors
 
     try:
         return AttributeVectors.load(resolve("vectors"), identity)

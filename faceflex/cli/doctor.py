@@ -63,7 +63,7 @@ def doctor(json_: JsonOption = False) -> None:
     import os
 
     from faceflex import __version__
-    from faceflex.assets.registry import home, is_right, locate, registry
+    from faceflex.assets.registry import cache_dir, hash_matches, locate, registry
 
     packages, wrong = _versions()
     device = "unknown"
@@ -81,10 +81,10 @@ def doctor(json_: JsonOption = False) -> None:
             wrong.append(
                 f"{asset.name} is missing or damaged; run: pip install --force-reinstall faceflex"
             )
-        cached = home() / asset.file
-        if cached.exists() and not is_right(cached, asset):
+        cached = cache_dir() / asset.file
+        if cached.exists() and not hash_matches(cached, asset):
             wrong.append(f"{cached} is not the registered file; move it away")
-    place = home()
+    place = cache_dir()
     nearest = next(p for p in (place, *place.parents) if p.exists())
     if not os.access(nearest, os.W_OK):
         wrong.append(f"{place} cannot be written; set FACEFLEX_HOME to another folder")

@@ -23,10 +23,10 @@ from faceflex.cli.common import (
 from faceflex.cli.edit_run import foresee, run
 
 if TYPE_CHECKING:
-    from faceflex.editor import Editor
-    from faceflex.job import Target
+    from faceflex.edit.editor import Editor
+    from faceflex.edit.options import Target
+    from faceflex.edit.request import Request
     from faceflex.photo.credentials import Signer
-    from faceflex.plan import Request
 
 
 def edit(
@@ -145,8 +145,8 @@ def edit(
     """
     # Photos and outputs are spread over the cores; the small matrices of each are not worth it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from faceflex.edit.request import check_selector
     from faceflex.errors import UsageError
-    from faceflex.plan import check_selector
 
     if overwrite and skip_existing:
         raise UsageError("--overwrite and --skip-existing: give one of them")
@@ -164,8 +164,8 @@ def edit(
         names, explain = [whole_path(name) for name in names], explain and explain.absolute()
         model, vectors = whole_path(model), whole_path(vectors)
         landmark_model = whole_path(landmark_model)
-    from faceflex.editor import Editor
-    from faceflex.job import EditJob, inodes
+    from faceflex.edit.editor import Editor
+    from faceflex.edit.options import EditOptions, inodes
 
     method = "transfer" if detail else "paste"
     editor = Editor(
@@ -187,7 +187,7 @@ def edit(
         raise UsageError("-o - and --json: both would use standard output; give -o a file")
     if max_identity_distance is not None and not max_identity_distance > 0:
         raise UsageError(f"--max-identity-distance {max_identity_distance:g}: needs more than 0")
-    job = EditJob(
+    job = EditOptions(
         request,
         tuple(face or ()),
         seed,
@@ -235,8 +235,8 @@ def _signer(certificate: Path | None, key: Path | None, timestamp: str | None) -
 def _request(
     attr: list[str], range_: tuple[float, float, float] | None, samples: int, pairs: list[str]
 ) -> Request:
+    from faceflex.edit.request import DEFAULT_RANGE, Request, parse_settings, strengths
     from faceflex.errors import UsageError
-    from faceflex.plan import DEFAULT_RANGE, Request, parse_settings, strengths
 
     settings = parse_settings(pairs)
     if not attr and not settings:
@@ -266,8 +266,8 @@ def _targets(
     request: Request, names: list[str], out: Path | None, file: Path | None
 ) -> list[Target]:
     """Return where each photo's results go."""
+    from faceflex.edit.options import Target
     from faceflex.errors import UsageError
-    from faceflex.job import Target
 
     count = len(request.attributes) * len(request.values) * request.samples or 1
     if file is not None:

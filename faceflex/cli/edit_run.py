@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from faceflex.cli.common import note, print_json, progress, read_source
 
 if TYPE_CHECKING:
-    from faceflex.editor import Editor
-    from faceflex.job import EditJob, Target
-    from faceflex.stream import Outcome
+    from faceflex.edit.batch import Outcome
+    from faceflex.edit.editor import Editor
+    from faceflex.edit.options import EditOptions, Target
 
 KINDS = ("done", "skipped", "no face", "failed")
 _NAMED = 10  # Photos of each kind that the summary names.
@@ -67,7 +67,7 @@ class Summary:
 
 
 def run(
-    job: EditJob,
+    job: EditOptions,
     editor: Editor,
     names: list[str],
     targets: list[Target],
@@ -83,7 +83,7 @@ def run(
     -------
     The exit code.
     """
-    from faceflex.stream import Outcome, edit_photos
+    from faceflex.edit.batch import Outcome, edit_photos
 
     summary, seen, told = Summary(), 0, set[int]()
     tasks = list(zip(names, targets, strict=True))
@@ -134,7 +134,7 @@ def _remark(name: str, record: dict[str, Any]) -> None:
             note(f"{name}: face {face['index']}: {remark}")
 
 
-def foresee(job: EditJob, names: list[str], targets: list[Target], *, json_: bool) -> int:
+def foresee(job: EditOptions, names: list[str], targets: list[Target], *, json_: bool) -> int:
     """Print what a run would write, without opening a photo; return the exit code.
 
     A line a picture: the path, and whether it is there already. Photos that cannot be read, or
@@ -142,7 +142,7 @@ def foresee(job: EditJob, names: list[str], targets: list[Target], *, json_: boo
     """
     import sys
 
-    from faceflex.job import planned_paths
+    from faceflex.edit.options import planned_paths
 
     for name, target in zip(names, targets, strict=True):
         for path in planned_paths(job, target, name):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from faceflex.editor import Editor
+    from faceflex.edit.editor import Editor
     from faceflex.evaluate.edits import Instruments
     from faceflex.evaluate.report import Report
 
@@ -78,8 +78,8 @@ def edits(
     sharpness and noise kept, the colour change of cheeks and forehead, the seam, pixels changed
     outside the face; and with --real how much nearer the edit comes to the real picture.
     """
+    from faceflex.edit.request import strengths
     from faceflex.errors import UsageError
-    from faceflex.plan import strengths
 
     check_choice("--method", method, ("transfer", "difference", "paste"))
     check_choice("--detector", detector, ("hog", "cnn"))
@@ -93,7 +93,7 @@ def edits(
             f"--real: names {len(goals)} photos, for {len(names)} to edit; each needs one "
             "(a folder, or a pattern in quotes, names several)"
         )
-    from faceflex.editor import Editor
+    from faceflex.edit.editor import Editor
     from faceflex.evaluate.edits import Instruments
     from faceflex.evaluate.report import Report
 

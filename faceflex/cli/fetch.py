@@ -56,7 +56,7 @@ def fetch(
     offline: OfflineOption = False,
 ) -> None:
     """Fetch files that the package does not carry, into FACEFLEX_HOME or the user's cache."""
-    from faceflex.assets.registry import find_asset, home, locate, offline_wanted, registry
+    from faceflex.assets.registry import cache_dir, find_asset, locate, offline_wanted, registry
     from faceflex.errors import AssetError, FaceflexError, UsageError
 
     if (name is None) == (not all_) and not (check and name is None):
@@ -70,7 +70,7 @@ def fetch(
                 note(f"{asset.name}: {found.path} is whole and right")
                 continue
             if check:
-                there = home() / asset.file
+                there = cache_dir() / asset.file
                 state = "is not the registered file" if there.exists() else "is not there"
                 if name is None and not asset.bundled and not there.exists():
                     note(f"{asset.name}: not fetched")

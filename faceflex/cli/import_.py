@@ -37,7 +37,7 @@ def face_flex(
     for path in (model, found):
         if path.exists() and not overwrite:
             raise UsageError(f"{path}: exists; use --overwrite or another --out")
-    from faceflex.models.imports import import_vectors, import_weights, read_versions
+    from faceflex.methods.face_flex_import import import_vectors, import_weights, read_versions
 
     latent = read_versions(vectors[0]).shape[1]
     identity = import_weights(weights, model)

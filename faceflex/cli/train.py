@@ -74,13 +74,13 @@ def _train(
     from faceflex.data.cache import open_cache
     from faceflex.models.checkpoint import load_vae
     from faceflex.models.device import pick_device
-    from faceflex.models.features import load_features
+    from faceflex.models.feature_extractor import load_extractor
     from faceflex.train.vae import Trainer
     from faceflex.train.workers import join_workers
 
     workers, where = join_workers(pick_device(device))
     model = None if start is None else load_vae(resolve(start))[0]
-    compared = None if features is None else load_features(features)
+    compared = None if features is None else load_extractor(features)
     # The first process makes the cache, if need be; the others find it there.
     if workers.first:
         faces = _open(data, cache)
@@ -189,13 +189,13 @@ def features(
     cache: CacheOption = Path("cache"),
 ) -> None:
     """Train the network whose maps perceptual losses compare."""
+    from faceflex.train.classifier import ClassifierTraining
     from faceflex.train.features import train_features
-    from faceflex.train.readers import ReaderTraining
 
     require_folder_of(out)
     faces = _open(data, cache)
     with progress("training", steps) as advance:
-        config = ReaderTraining(steps=steps, batch=batch, seed=seed)
+        config = ClassifierTraining(steps=steps, batch=batch, seed=seed)
         count = train_features(faces, out, config, _every_hundred(advance, _loss))
     note(f"{out}: trained on {count:,} faces")
 
@@ -251,13 +251,13 @@ def judge(
     cache: CacheOption = Path("cache"),
 ) -> None:
     """Train the judge that measures edits; it shares nothing with the networks that make them."""
+    from faceflex.train.classifier import ClassifierTraining
     from faceflex.train.judge import train_judge
-    from faceflex.train.readers import ReaderTraining
 
     require_folder_of(out)
     faces = _open(data, cache)
     with progress("training", steps) as advance:
-        config = ReaderTraining(steps=steps, batch=batch, seed=seed)
+        config = ClassifierTraining(steps=steps, batch=batch, seed=seed)
         auc = train_judge(faces, out, config, _every_hundred(advance, _loss))
     worst = sorted(auc, key=lambda name: auc[name])[:3]
     note(

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.mouth import move_lips, side
-from faceflex.faces.align import SIZE, STILL, apply, similarity
-from faceflex.faces.lips import SAMPLES, Lips, lips_of
+from faceflex.faces.align import RIGID_LANDMARKS, SIZE, estimate_similarity, transform_points
+from faceflex.faces.lips import SAMPLES, Lips, lips_from_landmarks
 from faceflex.faces.mask import face_outline, fill_hull
 
 GRID = 64
@@ -37,7 +37,7 @@ Field = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Motion:
+class FaceWarp:
     """How a face moves.
 
     Attributes
@@ -70,7 +70,7 @@ class Motion:
     @cached_property
     def crop_field(self) -> Field:
         """(128, 128, 2): both fields, joined along the mouth's line."""
-        return join(self, *self.fields, *crop_places())
+        return merge_fields(self, *self.fields, *crop_places())
 
 
 def _nodes() -> NDArray[np.float64]:
@@ -106,7 +106,7 @@ def _kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floa
     return 0.5 * square * np.log(np.maximum(square, 1e-12))
 
 
-def thin_plate(
+def thin_plate_spline(
     places: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Interpolate smoothly: a thin-plate spline, slightly relaxed.
@@ -139,29 +139,31 @@ def thin_plate(
 def _spline(to: NDArray[np.floating], home: NDArray[np.floating]) -> Field:
     """Return the field that brings places (N, 2) home."""
     values = np.asarray(home, np.float64) - to
-    field = thin_plate(np.asarray(to, np.float64), values, _nodes())
+    field = thin_plate_spline(np.asarray(to, np.float64), values, _nodes())
     return np.float32(field.reshape(GRID, GRID, 2))
 
 
-def level(points: NDArray[np.floating], shift: NDArray[np.floating]) -> NDArray[np.float32]:
+def remove_rigid_motion(
+    points: NDArray[np.floating], shift: NDArray[np.floating]
+) -> NDArray[np.float32]:
     """Return a shift of landmarks without what moves, turns or scales the whole head.
 
     A shift read in aligned crops has some of that: a wider mouth makes the same face fit the
     template at another scale. The nose and the corners of the eyes hold the head still.
     """
     goal = np.asarray(points + shift, np.float32)
-    still = list(STILL)
-    back = similarity(goal[still], np.asarray(points)[still])
-    return np.asarray(apply(back, goal) - points, np.float32)
+    still = list(RIGID_LANDMARKS)
+    back = estimate_similarity(goal[still], np.asarray(points)[still])
+    return np.asarray(transform_points(back, goal) - points, np.float32)
 
 
-def motion(
+def estimate_warp(
     points: NDArray[np.floating],
     shift: NDArray[np.floating],
     lips: Lips | None = None,
     *,
     width: float = 1.0,
-) -> Motion:
+) -> FaceWarp:
     """Work out how a face moves when its landmarks do.
 
     Parameters
@@ -180,9 +182,9 @@ def motion(
     The motion; where the shift would fold the picture, as much of it as does not.
     """
     start = np.asarray(points, np.float32)
-    whole = level(start, shift)
+    whole = remove_rigid_motion(start, shift)
     whole[list(_WIDENING), 0] *= np.float32(width)
-    before = lips or lips_of(start)
+    before = lips or lips_from_landmarks(start)
     still = np.zeros((GRID, GRID, 2), np.float32)
     rest = _rest_weight(start)[:, :, None]
     # The outline itself rests: jaw and raised brows lie on the mask's edge.
@@ -201,13 +203,13 @@ def motion(
             )
             fields.append(_spline(to, home) * rest)
         if min(float(jacobian(f).min()) for f in fields) >= _MIN_JACOBIAN:
-            return Motion(fields[0], fields[1], start, goal, before, after)
+            return FaceWarp(fields[0], fields[1], start, goal, before, after)
         share *= 0.8
-    return Motion(still, still, start, start, before, before)
+    return FaceWarp(still, still, start, start, before, before)
 
 
-def join(
-    moved: Motion, upper: Field, lower: Field, x: NDArray[np.float32], y: NDArray[np.float32]
+def merge_fields(
+    moved: FaceWarp, upper: Field, lower: Field, x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> Field:
     """Join both fields along the mouth's line.
 
@@ -237,7 +239,7 @@ def crop_places() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return x, y
 
 
-def warp_crop(crop: NDArray[np.float32], moved: Motion) -> NDArray[np.float32]:
+def warp_crop(crop: NDArray[np.float32], moved: FaceWarp) -> NDArray[np.float32]:
     """Resample a (128, 128, C) float32 crop through a motion."""
     field, (x, y) = moved.crop_field, crop_places()
     return cv2.remap(

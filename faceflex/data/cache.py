@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from faceflex.data.readers import read_any
 from faceflex.data.records import Record
 from faceflex.errors import FaceflexError
-from faceflex.faces.align import SIZE, Aligned, align, apply, fit_error
+from faceflex.faces.align import SIZE, Aligned, align, fit_error, transform_points
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.mask import fill_hull
 
@@ -125,7 +125,7 @@ def align_record(record: Record, margin: int = 0) -> tuple[Aligned, Points] | st
     except (FaceflexError, OSError, ValueError) as error:
         log.warning("%s: %s", record.path, error)
         return "unreadable"
-    return aligned, apply(aligned.matrix, points)
+    return aligned, transform_points(aligned.matrix, points)
 
 
 def _load_one(record: Record) -> tuple[Record, NDArray[np.uint8], NDArray[np.uint8], Points] | str:

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from faceflex.assets import locate, resolve
 from faceflex.assets.registry import find_asset
-from faceflex.editor import Editor
+from faceflex.edit.editor import Editor
 from faceflex.errors import NoFaceError, UsageError
 from faceflex.evaluate import measures
-from faceflex.evaluate.identity import FaceDescriptor, distance
 from faceflex.faces import Face
 from faceflex.faces.align import align
+from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.mask import face_outline
-from faceflex.models.judge import Judge, load_judge
-from faceflex.prepared import PreparedFace
+from faceflex.faces.recognition import FaceDescriptor, distance
+from faceflex.models.attribute_classifier import AttributeClassifier, load_classifier
 
 PASS = 0.8
 """A face shows the attribute when the judge's score passes this (or, lacks it, 1 minus this)."""
@@ -57,9 +57,9 @@ class Instruments:
         self.landmarks_name = found
 
     @cached_property
-    def judge(self) -> Judge:
+    def judge(self) -> AttributeClassifier:
         """The attribute judge."""
-        return load_judge(resolve(self._judge_name))
+        return load_classifier(resolve(self._judge_name))
 
     @cached_property
     def descriptor(self) -> FaceDescriptor:
@@ -160,7 +160,7 @@ def evaluate_photo(
             yield row | _figures(rgb, picture, was, now, aim), picture
 
 
-def _covered(shape: tuple[int, ...], prepared: Sequence[PreparedFace]) -> NDArray[np.bool_]:
+def _covered(shape: tuple[int, ...], prepared: Sequence[AlignedFace]) -> NDArray[np.bool_]:
     """Return (H, W): inside the mask of any face."""
     covered = np.zeros(shape[:2], bool)
     for region in (p.region for p in prepared):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import STILL, apply, similarity, template
+from faceflex.faces.align import RIGID_LANDMARKS, estimate_similarity, template, transform_points
 from faceflex.faces.mask import face_outline
 
 MOUTH = range(48, 60)
@@ -58,12 +58,12 @@ def skin_colours(picture: Picture, points: Points) -> NDArray[np.float64]:
     points
         (68, 2) landmarks in its pixels.
     """
-    back = similarity(template(), points)
+    back = estimate_similarity(template(), points)
     found: list[NDArray[np.float64]] = []
     for x, y, half in _SKIN:
         corners = np.array([[x - half, y - half], [x + half, y - half]], np.float32)
         corners = np.concatenate([corners, corners[::-1] + np.array([0, 2 * half], np.float32)])
-        where = area(picture.shape, apply(back, corners))
+        where = area(picture.shape, transform_points(back, corners))
         pixels = picture[where].reshape(-1, 1, 3).astype(np.float32) / 255
         lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2Lab) if len(pixels) else np.full((1, 1, 3), np.nan)
         found.append(lab.reshape(-1, 3).mean(axis=0, dtype=np.float64))
@@ -108,9 +108,9 @@ def seam(before: Picture, after: Picture, points: Points) -> float:
 
 def levelled(points: Points) -> NDArray[np.float32]:
     """Return (68, 2) landmarks in the template's frame, laid on nose and corners of the eyes."""
-    still = list(STILL)
-    matrix = similarity(np.asarray(points)[still], template()[still])
-    return apply(matrix, points)
+    still = list(RIGID_LANDMARKS)
+    matrix = estimate_similarity(np.asarray(points)[still], template()[still])
+    return transform_points(matrix, points)
 
 
 def shape_distance(first: Points, second: Points) -> float:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from faceflex.data.cache import MARGIN, AlignedCache, open_cache
 from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
+from faceflex.models.attribute_classifier import AttributeClassifier, load_classifier
 from faceflex.models.codec import decode_faces, encode_faces
-from faceflex.models.features import Features, load_features, map_distance
-from faceflex.models.judge import Judge, load_judge
+from faceflex.models.feature_extractor import FeatureExtractor, load_extractor, map_distance
 from faceflex.models.vae import VAE
 
 _AGES = (
@@ -79,7 +79,7 @@ def groups(source: str, labels: Mapping[str, float]) -> list[str]:
 
 
 def reconstruction(
-    cache: AlignedCache, model: VAE, features: Features | None = None
+    cache: AlignedCache, model: VAE, features: FeatureExtractor | None = None
 ) -> dict[str, dict[str, float]]:
     """Measure the held-out faces of each group; means, and the median for sharpness.
 
@@ -115,7 +115,7 @@ def reconstruction(
 
 @torch.inference_mode()
 def perceptual(
-    features: Features,
+    features: FeatureExtractor,
     faces: NDArray[np.uint8],
     decoded: NDArray[np.uint8],
     weight: NDArray[np.uint8],
@@ -189,7 +189,7 @@ def linear_probe(cache: AlignedCache, model: VAE, penalty: float = 3e-3) -> dict
     }
 
 
-def judge_accuracy(cache: AlignedCache, judge: Judge) -> float | None:
+def judge_accuracy(cache: AlignedCache, judge: AttributeClassifier) -> float | None:
     """Return the judge's own mean accuracy on the held-out faces that have its labels.
 
     A bound of sorts for the linear probe: a network trained for nothing else, on as many faces.
@@ -235,8 +235,8 @@ def main() -> None:
     import sys
 
     from faceflex.assets import resolve
+    from faceflex.methods.vectors import AttributeVectors
     from faceflex.models.checkpoint import load_vae
-    from faceflex.vectors import AttributeVectors
 
     parser = argparse.ArgumentParser(prog="python -m faceflex.evaluate.reconstruction")
     parser.add_argument("data", nargs="+", type=Path, help="folders of face sets")
@@ -247,7 +247,7 @@ def main() -> None:
     options = parser.parse_args()
     cache = open_cache(options.data, options.cache)
     model, identity = load_vae(resolve(options.model))
-    features = None if options.features is None else load_features(options.features)
+    features = None if options.features is None else load_extractor(options.features)
     result: dict[str, Any] = {"model": identity, **reconstruction(cache, model, features)}
     result["active"] = active_numbers(cache, model)
     vectors = None
@@ -256,7 +256,7 @@ def main() -> None:
     if vectors is not None and vectors.shape is not None:
         result["landmarks"] = shape_reading(cache, model, vectors.shape)
     result["probe"] = linear_probe(cache, model)
-    result["judge"] = judge_accuracy(cache, load_judge(resolve("judge")))
+    result["judge"] = judge_accuracy(cache, load_classifier(resolve("judge")))
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import __version__
+from faceflex.edit.contact_sheet import ContactSheet, window
+from faceflex.edit.request import strength_name
 from faceflex.errors import PhotoError
 from faceflex.evaluate.edits import Row, summarise
 from faceflex.faces import Face
 from faceflex.photo import write_file
-from faceflex.plan import strength_name
-from faceflex.plots import ContactSheet, window
 
 FILES = ("report.json", "report.csv", "report.png")
 _SHOWN = 12  # Photos in the picture.

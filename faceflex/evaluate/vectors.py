@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 from faceflex.assets import resolve
 from faceflex.data.readers import read_celeba
 from faceflex.data.records import Record
-from faceflex.editor import Editor
-from faceflex.estimators import auc_score
+from faceflex.edit.editor import Editor
 from faceflex.evaluate import measures
-from faceflex.evaluate.identity import FaceDescriptor, distance
 from faceflex.faces import Face
 from faceflex.faces.align import align
-from faceflex.models.judge import Judge, load_judge
+from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.recognition import FaceDescriptor, distance
+from faceflex.methods.directions import auc_score
+from faceflex.methods.vectors import AttributeVectors
+from faceflex.models.attribute_classifier import AttributeClassifier, load_classifier
 from faceflex.photo import load_rgb
-from faceflex.prepared import PreparedFace
 from faceflex.train.judge import is_kept_from_judge
-from faceflex.vectors import AttributeVectors
 
 SUCCESS_AT = 2.0
 """Strength at which it is asked whether an edit succeeded."""
@@ -47,7 +47,9 @@ def logits(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.log(p / (1 - p))
 
 
-def thresholds(judge: Judge, records: Sequence[Record]) -> dict[str, tuple[float, float]]:
+def thresholds(
+    judge: AttributeClassifier, records: Sequence[Record]
+) -> dict[str, tuple[float, float]]:
     """Return, for each attribute, the logit at which the judge errs equally often either way.
 
     Parameters
@@ -95,7 +97,7 @@ class Subjects:
 
     def __init__(self, editor: Editor, records: Sequence[Record]) -> None:
         self.records, self.rgb = list(records), [load_rgb(r.path) for r in records]
-        self.prepared: list[PreparedFace] = []
+        self.prepared: list[AlignedFace] = []
         for record, rgb in zip(self.records, self.rgb, strict=True):
             points = record.points
             assert points is not None
@@ -119,7 +121,7 @@ class Subjects:
 def measure(
     subjects: Subjects,
     editor: Editor,
-    judge: Judge,
+    judge: AttributeClassifier,
     attribute: str,
     strengths: Sequence[float],
     which: Sequence[int],
@@ -226,7 +228,7 @@ def main() -> None:
     parser.add_argument("--gain", type=float, default=3.0, help="gain of the logit to compare at")
     parser.add_argument("--write", action="store_true", help="write successes into the files")
     options = parser.parse_args()
-    judge = load_judge(resolve("judge"))
+    judge = load_classifier(resolve("judge"))
     records = [r for r in read_celeba(options.data) if r.points is not None]
     fresh = [r for r in records if r.held_out or is_kept_from_judge(r.path.name)]
     cuts = thresholds(judge, fresh)

@@ -1,6 +1,6 @@
 """Similarity alignment of a face to the square template, and its exact inverse.
 
-Training and editing both come through :func:`similarity` and :func:`warp_to_template`,
+Training and editing both come through :func:`estimate_similarity` and :func:`warp_to_template`,
 so a network always meets faces cut the way it learned them.
 
 Source of the least-squares similarity: Umeyama, "Least-squares estimation of transformation
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 SIZE = 128
 """Side of the aligned crop in pixels."""
 
-STILL = (*range(27, 36), 36, 39, 42, 45)
+RIGID_LANDMARKS = (*range(27, 36), 36, 39, 42, 45)
 """Landmarks that no expression moves far: the nose and the corners of the eyes."""
 
 # A face bigger than this many times the crop is shrunk by whole pixel areas first.
@@ -48,7 +48,7 @@ def template(size: int = SIZE) -> NDArray[np.float32]:
     return scaled
 
 
-def similarity(
+def estimate_similarity(
     points: NDArray[np.floating], target: NDArray[np.floating] | None = None
 ) -> NDArray[np.float64]:
     """Find the rotation, scale and shift that best map ``points`` onto ``target``.
@@ -90,7 +90,9 @@ def invert(matrix: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.ascontiguousarray(np.linalg.inv(full)[:2])
 
 
-def apply(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> NDArray[np.float32]:
+def transform_points(
+    matrix: NDArray[np.floating], points: NDArray[np.floating]
+) -> NDArray[np.float32]:
     """Map (N, 2) ``points`` through a (2, 3) affine ``matrix``; float32 (N, 2)."""
     m = np.asarray(matrix, dtype=np.float64)
     return (np.asarray(points, dtype=np.float64) @ m[:, :2].T + m[:, 2]).astype(np.float32)
@@ -109,7 +111,7 @@ def fit_error(points: NDArray[np.floating]) -> float:
     Root mean square distance in pixels of the 128-pixel crop. Frontal faces stay below 5;
     collages, close-ups and failed landmarks exceed 10.
     """
-    moved = apply(similarity(points), points)
+    moved = transform_points(estimate_similarity(points), points)
     return float(np.sqrt(((moved - template()) ** 2).sum(axis=1).mean()))
 
 
@@ -233,7 +235,7 @@ def align(
     -------
     The crop (side ``128 + 2 * margin``), its validity map and the matrix.
     """
-    matrix = similarity(points) if crop == "template" else face_flex_matrix(points)
+    matrix = estimate_similarity(points) if crop == "template" else face_flex_matrix(points)
     matrix[:, 2] += margin
     pixels, valid = warp(image, matrix, SIZE + 2 * margin)
     return Aligned(pixels, valid, matrix)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import apply, invert, warp
+from faceflex.faces.align import invert, transform_points, warp
 
 LONG_SIDE = 1024
 """Long side of the first copy in pixels; faces from 8 % of it are found."""
@@ -238,5 +238,5 @@ def _as_hog(image: NDArray[np.uint8], one: Detection) -> Detection:
     ]
     default = (0.0, middle[0] + 0.03 * _CLOSE_FACE, middle[1] + 0.08 * _CLOSE_FACE, _CLOSE_FACE)
     _, x, y, side = max(boxes, default=default)
-    x, y = apply(invert(matrix), np.array([[x, y]]))[0]
+    x, y = transform_points(invert(matrix), np.array([[x, y]]))[0]
     return Detection((float(x), float(y)), side / scale, one.score, one.degrees)

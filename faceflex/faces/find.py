@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import similarity, warp
+from faceflex.faces.align import estimate_similarity, warp
 from faceflex.faces.detect import Detection, detect, look_again
 from faceflex.faces.landmarks import FRAME, LandmarkModel, frame_box, frame_template
 
@@ -76,7 +76,7 @@ def find_faces(
     def is_face(one: Detection) -> bool:
         if detector != "hog":
             return True
-        frame, _ = warp(image, similarity(points_of(one), frame_template()), FRAME)
+        frame, _ = warp(image, estimate_similarity(points_of(one), frame_template()), FRAME)
         x, y, side = frame_box()
         return look_again(frame, (x, y), side)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.errors import AssetError
-from faceflex.faces.align import apply, invert, similarity, template, warp
+from faceflex.faces.align import estimate_similarity, invert, template, transform_points, warp
 from faceflex.faces.trees import TreeCascade
 
 FRAME = 192
@@ -71,12 +71,12 @@ class _DlibPredictor:
     def __init__(self, path: Path) -> None:
         import dlib
 
-        from faceflex.assets.registry import find_asset, is_right
+        from faceflex.assets.registry import find_asset, hash_matches
         from faceflex.train.dlib_format import check_predictor
 
         self._rectangle = dlib.rectangle
         try:
-            if not is_right(path, find_asset("dlib68")):
+            if not hash_matches(path, find_asset("dlib68")):
                 check_predictor(path.read_bytes())
             self._predict = dlib.shape_predictor(str(path))
         except Exception as error:  # dlib's own, and what a damaged length leads to.
@@ -140,7 +140,7 @@ class LandmarkModel:
         (68, 2) float32, pixels of the photo.
         """
         matrix = box_to_frame(centre, side, degrees)
-        points = apply(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))
+        points = transform_points(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))
         return self.again(image, points)
 
     def from_five(
@@ -153,11 +153,11 @@ class LandmarkModel:
         """
         whole = frame_template()
         eyes = [whole[36:42].mean(axis=0), whole[42:48].mean(axis=0)]
-        matrix = similarity(five, np.array([*eyes, whole[30], whole[48], whole[54]]))
-        points = apply(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))
+        matrix = estimate_similarity(five, np.array([*eyes, whole[30], whole[48], whole[54]]))
+        points = transform_points(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))
         return self.again(image, points)
 
     def again(self, image: NDArray[np.uint8], points: NDArray[np.floating]) -> NDArray[np.float32]:
         """Find the landmarks of a face that is known to be near (68, 2) ``points``."""
-        matrix = similarity(points, frame_template())
-        return apply(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))
+        matrix = estimate_similarity(points, frame_template())
+        return transform_points(invert(matrix), self.in_frame(warp(image, matrix, FRAME)[0]))

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import apply, similarity, warp
+from faceflex.faces.align import estimate_similarity, transform_points, warp
 
 SAMPLES = 65
 CLOSED = 1.0
@@ -97,7 +97,7 @@ def _curve(points: NDArray[np.floating], inner: tuple[int, ...], x: Floats) -> F
     return np.float32(y)
 
 
-def lips_of(points: NDArray[np.floating]) -> Lips:
+def lips_from_landmarks(points: NDArray[np.floating]) -> Lips:
     """Return the inner lips as (68, 2) landmarks in pixels of the crop have them."""
     left = float(points[60, 0] + points[48, 0]) / 2
     right = max(left + 1, float(points[64, 0] + points[54, 0]) / 2)
@@ -128,9 +128,9 @@ def find_lips(image: NDArray[np.uint8], points: NDArray[np.floating]) -> Lips:
     -------
     Their edges, in pixels of the aligned 128-pixel crop.
     """
-    matrix = similarity(points)
-    own = apply(matrix, points)
-    first = lips_of(own)
+    matrix = estimate_similarity(points)
+    own = transform_points(matrix, points)
+    first = lips_from_landmarks(own)
     fine = matrix * _FINE
     fine[:, 2] -= np.array(_CORNER) * _FINE
     picture, _ = warp(image, fine, _SIDE * _FINE)

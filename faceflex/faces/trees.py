@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import similarity
+from faceflex.faces.align import estimate_similarity
 from faceflex.tensors import damage_named, read_arrays
 
 KIND = "faceflex-trees-1"
@@ -106,7 +106,7 @@ class TreeCascade:
         extent: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Read the level's pixels, placed relative to the shape found so far; 0 outside."""
-        turn = similarity(self.initial, shape)[:, :2].astype(np.float32)
+        turn = estimate_similarity(self.initial, shape)[:, :2].astype(np.float32)
         where = shape[self.anchors[level]] + self.deltas[level] @ turn.T
         x, y = np.floor(where * extent + origin + 0.5).astype(np.int64).T
         height, width = gray.shape

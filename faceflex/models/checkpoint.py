@@ -14,7 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from faceflex.models.face_flex import FaceFlex
-from faceflex.models.identity import KIND, KINDS, WHAT, model_id
+from faceflex.models.model_id import KIND, KINDS, WHAT, model_id
 from faceflex.models.vae import VAE, VAEConfig
 from faceflex.tensors import Arrays, damage_named, read_arrays, read_config, write_arrays
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceflex.models.together import Together
 from faceflex.models.vae import VAE
+from faceflex.parallel.batching import BatchingQueue
 
 
 def _device(model: VAE) -> torch.device:
@@ -105,4 +105,4 @@ class Codec:
         self.encode: Callable[[NDArray[Any]], NDArray[Any]] = partial(encode_faces, model)
         self.decode: Callable[[NDArray[Any]], NDArray[Any]] = partial(decode_float, model)
         if _device(model).type != "cpu" if together is None else together:
-            self.encode, self.decode = Together(self.encode), Together(self.decode)
+            self.encode, self.decode = BatchingQueue(self.encode), BatchingQueue(self.decode)

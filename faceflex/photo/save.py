@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from faceflex.errors import PhotoError
-from faceflex.files import replacing
+from faceflex.files import atomic_write
 from faceflex.photo.exif import PREFIX, add_to_tiff, shortened, without_orientation
 from faceflex.photo.formats import lack
 from faceflex.photo.iptc import into_jpeg, into_tags, into_text
@@ -284,7 +284,7 @@ def write_file(path: Path, data: bytes, *, overwrite: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not overwrite and os.path.lexists(path):
             raise PhotoError(f"{path}: exists; use --overwrite, --skip-existing or another --out")
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from faceflex.data.cache import AlignedCache
 from faceflex.errors import UsageError
-from faceflex.models.features import Features, FeaturesConfig, save_features
-from faceflex.train.readers import ReaderTraining, Report, fit_reader
+from faceflex.models.feature_extractor import ExtractorConfig, FeatureExtractor, save_extractor
+from faceflex.train.classifier import ClassifierTraining, Report, train_classifier
 
 _OLDEST, _GROUPS = 116.0, 5
-FEATURES_TRAINING = ReaderTraining(steps=2600, batch=48, seed=40)
+FEATURES_TRAINING = ClassifierTraining(steps=2600, batch=48, seed=40)
 
 
 def as_targets(labels: Mapping[str, float]) -> dict[str, float]:
@@ -43,7 +43,7 @@ def targets(
 def train_features(
     cache: AlignedCache,
     out: Path,
-    config: ReaderTraining = FEATURES_TRAINING,
+    config: ClassifierTraining = FEATURES_TRAINING,
     report: Report | None = None,
 ) -> int:
     """Train a feature network on all faces that are not held out, and write it.
@@ -74,9 +74,9 @@ def train_features(
         raise UsageError(f"{len(index)} labelled faces; at least {2 * config.batch} are needed")
     names, truth = targets(cache, index)
     torch.manual_seed(config.seed)
-    network = Features(FeaturesConfig(names)).train()
-    fit_reader(
+    network = FeatureExtractor(ExtractorConfig(names)).train()
+    train_classifier(
         network, cache, index, truth, config, network.config.size, soften=False, report=report
     )
-    save_features(network, out, {"training": {**asdict(config), "faces": len(index)}})
+    save_extractor(network, out, {"training": {**asdict(config), "faces": len(index)}})
     return len(index)

@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 
 from faceflex.data.cache import AlignedCache
 from faceflex.errors import UsageError
-from faceflex.estimators import auc_score
-from faceflex.models.judge import Judge, JudgeConfig, save_judge
-from faceflex.train.readers import ReaderTraining, Report, fit_reader
+from faceflex.methods.directions import auc_score
+from faceflex.models.attribute_classifier import (
+    AttributeClassifier,
+    ClassifierConfig,
+    save_classifier,
+)
+from faceflex.train.classifier import ClassifierTraining, Report, train_classifier
 
 
 def is_kept_from_judge(name: str) -> bool:
@@ -26,7 +30,9 @@ def is_kept_from_judge(name: str) -> bool:
     return hashlib.sha256(b"judge/" + name.encode()).digest()[0] < 26
 
 
-def measure(judge: Judge, cache: AlignedCache, index: NDArray[np.integer]) -> dict[str, float]:
+def measure(
+    judge: AttributeClassifier, cache: AlignedCache, index: NDArray[np.integer]
+) -> dict[str, float]:
     """Return the AUC of each attribute on the faces ``index``, where both classes have 5."""
     scores = judge.eval().scores(cache.crops(index))
     found = {}
@@ -40,7 +46,7 @@ def measure(judge: Judge, cache: AlignedCache, index: NDArray[np.integer]) -> di
 def train_judge(
     cache: AlignedCache,
     out: Path,
-    config: ReaderTraining | None = None,
+    config: ClassifierTraining | None = None,
     report: Report | None = None,
 ) -> dict[str, float]:
     """Train a judge and write it.
@@ -66,7 +72,7 @@ def train_judge(
     UsageError
         If the faces have no labels, or too few of them are left to train on.
     """
-    config = config or ReaderTraining()
+    config = config or ClassifierTraining()
     labelled = np.array([i for i, labels in enumerate(cache.labels) if labels], np.int64)
     apart = np.array([cache.held_out[i] or is_kept_from_judge(cache.names[i]) for i in labelled])
     if len(labelled) == 0 or int((~apart).sum()) < 2 * config.batch:
@@ -78,10 +84,10 @@ def train_judge(
     truth = np.array([[cache.labels[i][n] > 0 for n in names] for i in labelled], np.float32)
     train = np.flatnonzero(~apart)
     torch.manual_seed(config.seed)
-    judge = Judge(JudgeConfig(names)).train()
-    fit_reader(
+    judge = AttributeClassifier(ClassifierConfig(names)).train()
+    train_classifier(
         judge, cache, labelled[train], truth[train], config, judge.config.size, report=report
     )
     auc = measure(judge, cache, labelled[apart])
-    save_judge(judge, out, {"auc": auc, "training": {**asdict(config), "faces": len(train)}})
+    save_classifier(judge, out, {"auc": auc, "training": {**asdict(config), "faces": len(train)}})
     return auc

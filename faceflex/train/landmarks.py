@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from faceflex.data.readers import read_any
 from faceflex.data.records import is_held_out
 from faceflex.errors import UsageError
-from faceflex.faces.align import apply, fit_error, similarity, warp
+from faceflex.faces.align import estimate_similarity, fit_error, transform_points, warp
 from faceflex.faces.landmarks import FRAME, LandmarkModel, frame_box, frame_corners, frame_template
-from faceflex.files import replacing
+from faceflex.files import atomic_write
 from faceflex.train.template import mirrored
 
 Labelled = tuple[Path, NDArray[np.float32]]
@@ -105,8 +105,8 @@ def _disturbed(
     centre = np.array(frame_box()[:2])
     cos, sin = scale * np.cos(turn), scale * np.sin(turn)
     target = (frame_template() - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre + shift
-    matrix = similarity(points, target)
-    return warp(image, matrix, FRAME)[0], apply(matrix, points)
+    matrix = estimate_similarity(points, target)
+    return warp(image, matrix, FRAME)[0], transform_points(matrix, points)
 
 
 def _samples(
@@ -167,7 +167,7 @@ def train_landmarks(
         predictor.save(str(plain))
         data = plain.read_bytes()
     if out.suffix == ".dat":
-        with replacing(out) as temporary:
+        with atomic_write(out) as temporary:
             temporary.write_bytes(data)
     else:
         pack(data, out)
@@ -189,7 +189,7 @@ def landmark_error(model: LandmarkModel, faces: Sequence[Labelled]) -> dict[str,
     x, y, side = frame_box()
     for path, truth in faces:
         image = load_rgb(path)
-        to_frame = similarity(truth, frame_template())
+        to_frame = estimate_similarity(truth, frame_template())
         centre = truth.mean(axis=0)
         boxes = [d for d in detect(image) if d.contains(*centre)]
         if boxes:
@@ -199,7 +199,7 @@ def landmark_error(model: LandmarkModel, faces: Sequence[Labelled]) -> dict[str,
         else:
             scale = float(np.hypot(to_frame[0, 0], to_frame[1, 0]))
             back = np.linalg.inv(np.vstack([to_frame, [0, 0, 1]]))[:2]
-            middle = apply(back, np.array([[x, y]]))[0]
+            middle = transform_points(back, np.array([[x, y]]))[0]
             points = model.find(image, (float(middle[0]), float(middle[1])), side / scale)
         eyes = float(np.hypot(*(truth[45] - truth[36])))
         errors.append(float(np.hypot(*(points - truth).T).mean()) / eyes)

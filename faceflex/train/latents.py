@@ -21,12 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.crew import Died, default_jobs, on_cluster, on_processes, one_thread
 from faceflex.data.cache import align_record
 from faceflex.data.records import Record
 from faceflex.errors import FaceflexError
 from faceflex.faces.align import SIZE
-from faceflex.files import replacing
+from faceflex.files import atomic_write
+from faceflex.parallel.process_pool import (
+    WorkerCrashed,
+    default_jobs,
+    one_thread,
+    run_in_processes,
+    run_on_cluster,
+)
 from faceflex.train.template import mirrored
 
 if TYPE_CHECKING:
@@ -211,7 +217,7 @@ def encode_records(
         If no picture had a usable face.
     """
     from faceflex.assets import resolve
-    from faceflex.models.identity import read_id
+    from faceflex.models.model_id import read_id
 
     target = folder / f"latents-{read_id(resolve(model))}"
     target.mkdir(parents=True, exist_ok=True)
@@ -224,21 +230,21 @@ def encode_records(
     if not tasks:
         results: Iterator[Done] = iter(())
     elif cluster is not None:
-        results = on_cluster(work, model, todo, cluster)
+        results = run_on_cluster(work, model, todo, cluster)
     elif device != "cpu":
         results = _on_accelerator(todo, model, device, jobs)
     elif jobs == 1:
         results = ((i, made) for i, records in enumerate(todo) for made in work(model, records))
     else:
-        results = on_processes(work, model, todo, jobs)
+        results = run_in_processes(work, model, todo, jobs)
     for place, arrays in results:
-        if isinstance(arrays, Died):
+        if isinstance(arrays, WorkerCrashed):
             raise FaceflexError(
                 f"a process died ({arrays.how}), perhaps for lack of memory; the same command goes"
                 " on where it stood, with fewer --jobs"
             )
         number = tasks[place][0]
-        with replacing(paths[number]) as temporary, temporary.open("wb") as file:
+        with atomic_write(paths[number]) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
         count += len(chunks[number])
         if progress:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from faceflex.compose.teeth import ABOVE, BELOW, FINE, HALF, MIDDLE
 from faceflex.faces import find_faces
-from faceflex.faces.align import apply, similarity, warp
+from faceflex.faces.align import estimate_similarity, transform_points, warp
 from faceflex.faces.lips import find_lips
 
 _SURROUNDINGS = 2.5  # Pixels of the crop.
@@ -38,13 +38,13 @@ def teeth_relief(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     :mod:`faceflex.compose.teeth`.
     """
     points = max(find_faces(rgb), key=lambda f: f.width).points
-    lips, matrix = find_lips(rgb, points), similarity(points)
+    lips, matrix = find_lips(rgb, points), estimate_similarity(points)
     side = 128 * FINE
     fine = matrix * FINE
     fine[:, 2] += 0.5 * FINE - 0.5
     picture, _ = warp(rgb, fine, side)
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    middle = float(apply(matrix, points)[[51, 57, 33, 8], 0].mean())
+    middle = float(transform_points(matrix, points)[[51, 57, 33, 8], 0].mean())
     u = np.arange(-HALF * FINE, HALF * FINE, dtype=np.float32) / FINE
     v = np.arange(-BELOW * FINE, ABOVE * FINE, dtype=np.float32)[:, None] / FINE
     low, high = (np.interp(middle + u, lips.x, e) for e in (lips.lower, lips.upper))

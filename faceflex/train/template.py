@@ -12,7 +12,7 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import SIZE, apply, similarity
+from faceflex.faces.align import SIZE, estimate_similarity, transform_points
 
 MIRROR = np.array(
     [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
@@ -35,7 +35,11 @@ def procrustes_mean(shapes: NDArray[np.floating], rounds: int = 5) -> NDArray[np
     """Return the symmetric mean shape of (N, 68, 2) landmarks, placed in the 128-pixel crop."""
     mean = np.asarray(shapes[0], dtype=np.float64)
     for _ in range(rounds):
-        mean = np.mean([apply(similarity(s, mean), s) for s in shapes], axis=0, dtype=np.float64)
+        mean = np.mean(
+            [transform_points(estimate_similarity(s, mean), s) for s in shapes],
+            axis=0,
+            dtype=np.float64,
+        )
         mean -= mean.mean(axis=0)
         # Level the face: the eyes' centres on one row, then average with the mirror image.
         right, left = mean[36:42].mean(axis=0), mean[42:48].mean(axis=0)

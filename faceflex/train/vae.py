@@ -19,15 +19,15 @@ from torch import Tensor, nn
 
 from faceflex.data.cache import AlignedCache
 from faceflex.errors import UsageError
-from faceflex.files import replacing
+from faceflex.files import atomic_write
 from faceflex.models.checkpoint import save_vae
-from faceflex.models.features import Features, map_distance
+from faceflex.models.feature_extractor import FeatureExtractor, map_distance
 from faceflex.models.vae import VAE, VAEConfig, kl_divergence
 from faceflex.train.adversary import Adversary
 from faceflex.train.batches import FaceBatches
-from faceflex.train.journal import Journal
 from faceflex.train.linear import fit_linear, start_from
 from faceflex.train.losses import laplacian_l1
+from faceflex.train.training_log import TrainingLog
 from faceflex.train.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class Trainer:
         device: str = "cpu",
         *,
         start: VAE | None = None,
-        features: Features | None = None,
+        features: FeatureExtractor | None = None,
         workers: Workers | None = None,
     ) -> None:
         self.cache, self.out, self.config = cache, out, config
@@ -301,13 +301,13 @@ class Trainer:
             "step": self.step,
             "adversary": None if self.adversary is None else self.adversary.state(),
         }
-        with replacing(self.out / "state.pt") as temporary:
+        with atomic_write(self.out / "state.pt") as temporary:
             torch.save(state, temporary)
         model = self.averaged()
         training = {**asdict(self.config), "step": self.step, "faces": len(self.train_index)}
         save_vae(model, self.out / "model.safetensors", {"training": training})
 
-    def keep(self, journal: Journal) -> None:
+    def keep(self, journal: TrainingLog) -> None:
         """Save everything, and write the journal's pictures."""
         journal.flush()
         self.save()
@@ -335,7 +335,7 @@ class Trainer:
         with ExitStack() as stack:
             journal = None
             if self.workers.first:
-                journal = stack.enter_context(Journal(self.out, self.step))
+                journal = stack.enter_context(TrainingLog(self.out, self.step))
             for step, pictures, weights in self.batches.stream(self.step, self.config.steps):
                 terms = self.one_step(step, pictures, weights)
                 if not math.isfinite(terms["loss"]):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.attributes import expression_names
 from faceflex.errors import UsageError
-from faceflex.estimators import ESTIMATORS, VERSIONS, auc_score, estimate, ridge
+from faceflex.methods.attribute_styles import expression_names
+from faceflex.methods.directions import ESTIMATORS, VERSIONS, auc_score, estimate, ridge
+from faceflex.methods.vectors import AttributeVectors, describe
 from faceflex.train.latents import Latents
-from faceflex.vectors import AttributeVectors, describe
 
 _MIN_HELD_OUT = 5  # Held-out faces of either class that an AUC needs.
 _PARTS = (slice(48, 68), slice(36, 42), slice(42, 48))
@@ -49,7 +49,7 @@ def build_vectors(
     attributes
         Which attributes; all by default.
     estimator, versions, seed
-        As for :func:`faceflex.estimators.estimate`.
+        As for :func:`faceflex.methods.directions.estimate`.
     base
         Vectors of the same model whose reading of landmarks is used when there are too few faces
         for one of their own, and whose readers are kept for attributes that have no labels here.

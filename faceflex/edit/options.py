@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faceflex.edit.request import Output, Request, plan
 from faceflex.errors import PhotoError
 from faceflex.photo.formats import FORMATS
-from faceflex.plan import Output, Request, plan
 
 if TYPE_CHECKING:
     from faceflex.photo.credentials import Signer
@@ -19,7 +19,7 @@ Inode = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class EditJob:
+class EditOptions:
     """What to do with each photo.
 
     Attributes
@@ -27,7 +27,7 @@ class EditJob:
     request
         The pictures to make.
     faces
-        Which faces, as :func:`faceflex.plan.choose_faces` takes them.
+        Which faces, as :func:`faceflex.edit.request.choose_faces` takes them.
     seed
         Fixes which versions of the vectors are drawn.
     sheet, landmarks
@@ -119,7 +119,7 @@ def stem_of(target: Target, argument: str) -> str:
     return target.stem or ("stdin" if argument == "-" else Path(argument).stem)
 
 
-def outputs_of(job: EditJob, target: Target, argument: str, suffix: str) -> list[Output]:
+def outputs_of(job: EditOptions, target: Target, argument: str, suffix: str) -> list[Output]:
     """Return the pictures to make of a photo, in files with a suffix."""
     outputs = plan(job.request, target.folder, stem_of(target, argument), suffix)
     if target.file is not None or target.stdout:
@@ -129,7 +129,7 @@ def outputs_of(job: EditJob, target: Target, argument: str, suffix: str) -> list
     return outputs
 
 
-def extras_of(job: EditJob, target: Target, argument: str, suffix: str) -> dict[str, Path]:
+def extras_of(job: EditOptions, target: Target, argument: str, suffix: str) -> dict[str, Path]:
     """Return where the contact sheet and the landmark picture go."""
     found: dict[str, Path] = {}
     if target.stdout:
@@ -146,7 +146,7 @@ def extras_of(job: EditJob, target: Target, argument: str, suffix: str) -> dict[
     return found
 
 
-def planned_paths(job: EditJob, target: Target, argument: str) -> list[Path | None]:
+def planned_paths(job: EditOptions, target: Target, argument: str) -> list[Path | None]:
     """Return where the files of a photo would go, from its name alone; None: standard output.
 
     A photo without a suffix gets that of its format when it is opened; here it has none.

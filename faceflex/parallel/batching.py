@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Rows = NDArray[Any]
 
 
-class Together:
+class BatchingQueue:
     """Makes one call of a function out of the calls that wait for it.
 
     While the function runs, further calls gather; they are joined for its next run. So batches

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from faceflex.errors import AssetError
+from faceflex.methods.vectors import AttributeInfo, AttributeVectors, agreement
 from faceflex.models.checkpoint import Unmade
 from faceflex.models.face_flex import KIND, FaceFlex
-from faceflex.models.identity import model_id
+from faceflex.models.model_id import model_id
 from faceflex.models.pickles import read_pickled_arrays
 from faceflex.tensors import write_arrays
-from faceflex.vectors import AttributeInfo, AttributeVectors, agreement
 
 _GROUP = 200
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.attributes import Carry
-from faceflex.compose.region import Region
 from faceflex.faces import Face
 from faceflex.faces.lips import Lips
+from faceflex.faces.region import Region
+from faceflex.methods.attribute_styles import TransferStyle
 
 
 @dataclass(frozen=True)
-class PreparedFace:
+class AlignedFace:
     """A face, encoded.
 
     Attributes
@@ -63,11 +63,11 @@ class Edit:
     """
 
     shift: NDArray[np.float32]
-    how: Carry
+    how: TransferStyle
     content: NDArray[np.float32]
-    how_content: Carry
+    how_content: TransferStyle
 
-    def parts(self) -> list[tuple[NDArray[np.float32], Carry]]:
+    def parts(self) -> list[tuple[NDArray[np.float32], TransferStyle]]:
         """Return the parts that change anything, in their order."""
         both = ((self.content, self.how_content), (self.shift, self.how))
         return [(shift, how) for shift, how in both if shift.any()]

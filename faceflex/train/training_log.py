@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from faceflex.files import replacing
-from faceflex.plots import tile
+from faceflex.edit.contact_sheet import tile
+from faceflex.files import atomic_write
 
 _PANEL, _COLUMNS, _POINTS, _FRAMES = (320, 180), 3, 200, 80
 
 
-class Journal:
+class TrainingLog:
     """Keeps ``losses.csv``, ``losses.png``, ``samples.png`` and ``training.gif`` in a folder.
 
     Parameters
@@ -33,12 +33,12 @@ class Journal:
         if self.table.is_file():
             lines = self.table.read_text().splitlines(keepends=True)
             whole = [r for r in lines[1:] if r.endswith("\n") and int(r.split(",")[0]) < step]
-            with replacing(self.table) as temporary:
+            with atomic_write(self.table) as temporary:
                 temporary.write_text("".join(lines[:1] + whole))
         self._file = self.table.open("a", newline="")
         self._writer = csv.writer(self._file)
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> TrainingLog:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,11 +57,11 @@ class Journal:
     def pictures(self, step: int, faces: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> None:
         """Write samples, curves and film; (N, S, S, 3) uint8 faces and what became of them."""
         self.flush()
-        with replacing(self.folder / "samples.png") as temporary:
+        with atomic_write(self.folder / "samples.png") as temporary:
             Image.fromarray(tile([faces, decoded])).save(temporary)
         frames = self.folder / "frames"
         frames.mkdir(exist_ok=True)
-        with replacing(frames / f"{step:08d}.png") as temporary:
+        with atomic_write(frames / f"{step:08d}.png") as temporary:
             Image.fromarray(tile([faces[:6], decoded[:6]])).save(temporary)
         self._film(sorted(frames.glob("*.png")))
         with self.table.open(newline="") as file:
@@ -69,7 +69,7 @@ class Journal:
         if rows:
             values = np.array(rows, np.float64)
             curves = {name: values[:, i] for i, name in enumerate(head) if i}
-            with replacing(self.folder / "losses.png") as temporary:
+            with atomic_write(self.folder / "losses.png") as temporary:
                 draw_curves(values[:, 0], curves).save(temporary)
 
     def _film(self, frames: list[Path]) -> None:
@@ -79,7 +79,7 @@ class Journal:
         for path in chosen:
             with Image.open(path) as frame:
                 pictures.append(frame.convert("P", palette=Image.Palette.ADAPTIVE))
-        with replacing(self.folder / "training.gif") as temporary:
+        with atomic_write(self.folder / "training.gif") as temporary:
             first, *rest = pictures
             first.save(temporary, save_all=True, append_images=rest, duration=150, loop=0)
 

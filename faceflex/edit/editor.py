@@ -12,25 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.assets import resolve
-from faceflex.attributes import Carry, carry
-from faceflex.compose.blur import edge_blur
-from faceflex.compose.clone import blend
-from faceflex.compose.detail import paste, transfer
-from faceflex.compose.region import face_region
-from faceflex.compose.warp import motion
+from faceflex.compose.seamless_clone import seamless_clone
+from faceflex.compose.transfer import paste, transfer
+from faceflex.compose.warp import estimate_warp
 from faceflex.errors import AssetError
 from faceflex.faces import Face, find_faces
-from faceflex.faces.align import SIZE, align, apply
+from faceflex.faces.align import SIZE, align, transform_points
+from faceflex.faces.aligned_face import AlignedFace, Edit
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.lips import find_lips
-from faceflex.models.identity import read_id
-from faceflex.prepared import Edit, PreparedFace
-from faceflex.remarks import TYPICAL, remarks
+from faceflex.faces.region import make_region
+from faceflex.faces.sharpness import estimate_blur
+from faceflex.faces.warnings import TYPICAL, remarks
+from faceflex.methods.attribute_styles import TransferStyle, carry
+from faceflex.models.model_id import read_id
 
 if TYPE_CHECKING:
+    from faceflex.methods.vectors import AttributeVectors
     from faceflex.models.codec import Codec
     from faceflex.models.vae import VAE
-    from faceflex.vectors import AttributeVectors
 
 
 Decodes = list[list[NDArray[np.float32]]]
@@ -116,7 +116,7 @@ class Editor:
     @cached_property
     def vectors(self) -> AttributeVectors:
         """The attribute vectors of the model."""
-        from faceflex.vectors import AttributeVectors
+        from faceflex.methods.vectors import AttributeVectors
 
         loaded = AttributeVectors.load(resolve(self._vectors_name), self.model_id)
         return loaded.keeping(self._keep)
@@ -130,7 +130,7 @@ class Editor:
         """Find the faces of an (H, W, 3) uint8 RGB photo, left to right."""
         return find_faces(rgb, self.landmarks, self.detector)
 
-    def prepare(self, rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[PreparedFace]:
+    def prepare(self, rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[AlignedFace]:
         """Align and encode faces.
 
         Parameters
@@ -154,10 +154,10 @@ class Editor:
             raise AssetError(f"{self._model_name}: damaged face model (its faces are not finite)")
         found = []
         for number, (face, cut) in enumerate(zip(faces, aligned, strict=True)):
-            points = apply(cut.matrix, face.points)
-            region = face_region(rgb.shape, face.points, cut.matrix)
+            points = transform_points(cut.matrix, face.points)
+            region = make_region(rgb.shape, face.points, cut.matrix)
             found.append(
-                PreparedFace(
+                AlignedFace(
                     face,
                     region,
                     latents[number],
@@ -165,7 +165,7 @@ class Editor:
                     cut.crop,
                     points,
                     find_lips(rgb, face.points),
-                    edge_blur(region.cut(rgb)) if region is not None else 0.0,
+                    estimate_blur(region.cut(rgb)) if region is not None else 0.0,
                     remarks(face.width, points, cut.crop, pictures[len(faces) + number]),
                 )
             )
@@ -203,7 +203,7 @@ class Editor:
         return Edit(totals[1], carry(kinds[1]), totals[0], carry(kinds[0]))
 
     def render(
-        self, rgb: NDArray[np.uint8], faces: Sequence[PreparedFace], edits: Sequence[Edit]
+        self, rgb: NDArray[np.uint8], faces: Sequence[AlignedFace], edits: Sequence[Edit]
     ) -> Iterator[NDArray[np.uint8]]:
         """Make one picture for each edit.
 
@@ -223,7 +223,7 @@ class Editor:
         for edit, decoded in zip(edits, self.decode(faces, edits), strict=True):
             yield self.draw(rgb, faces, edit, decoded)
 
-    def decode(self, faces: Sequence[PreparedFace], edits: Sequence[Edit]) -> Iterator[Decodes]:
+    def decode(self, faces: Sequence[AlignedFace], edits: Sequence[Edit]) -> Iterator[Decodes]:
         """Decode edited faces, many at a time.
 
         Yields
@@ -244,7 +244,7 @@ class Editor:
     def draw(
         self,
         rgb: NDArray[np.uint8],
-        faces: Sequence[PreparedFace],
+        faces: Sequence[AlignedFace],
         edit: Edit,
         decoded: Decodes,
     ) -> NDArray[np.uint8]:
@@ -270,7 +270,7 @@ class Editor:
     def apply(
         self,
         canvas: NDArray[np.uint8],
-        face: PreparedFace,
+        face: AlignedFace,
         edit: Edit,
         decoded: Sequence[NDArray[np.float32]],
         trace: dict[str, Any] | None = None,
@@ -291,7 +291,7 @@ class Editor:
         assert face.region is not None
         for (shift, how), after in zip(edit.parts(), decoded, strict=True):
             patch = self.patch(canvas, face, shift, after, how, trace)
-            blend(canvas, face.region, patch)
+            seamless_clone(canvas, face.region, patch)
             # What comes next is done to the face as it now is.
             changed = face.crop + 255 * (after - face.decoded)
             crop = np.clip(changed, 0, 255).astype(np.uint8)
@@ -300,10 +300,10 @@ class Editor:
     def patch(
         self,
         canvas: NDArray[np.uint8],
-        face: PreparedFace,
+        face: AlignedFace,
         shift: NDArray[np.float32],
         after: NDArray[np.float32],
-        how: Carry,
+        how: TransferStyle,
         trace: dict[str, Any] | None = None,
     ) -> NDArray[np.float32]:
         """Make what goes into a face's region.
@@ -317,7 +317,7 @@ class Editor:
         how
             How the change is carried over.
         trace
-            Gets the stages in between (see :func:`faceflex.compose.detail.transfer`).
+            Gets the stages in between (see :func:`faceflex.compose.transfer.transfer`).
 
         Returns
         -------
@@ -328,12 +328,12 @@ class Editor:
             return paste(face.region, after)
         if self.method == "difference":
             return transfer(
-                canvas, face.region, face.crop, face.decoded, after, None, Carry(tone=1.0)
+                canvas, face.region, face.crop, face.decoded, after, None, TransferStyle(tone=1.0)
             )
         points = self.vectors.landmark_shift(shift) if how.motion > 0 else None
         moved = None
         if points is not None:
-            moved = motion(face.points, points, face.lips, width=how.width)
+            moved = estimate_warp(face.points, points, face.lips, width=how.width)
         return transfer(
             canvas,
             face.region,

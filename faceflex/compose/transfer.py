@@ -21,13 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.attributes import Carry
-from faceflex.compose.interior import fill_mouth
 from faceflex.compose.mouth import between, window
-from faceflex.compose.region import LUMA, Region
-from faceflex.compose.warp import Motion, crop_places, join, warp_crop
+from faceflex.compose.mouth_interior import fill_mouth
+from faceflex.compose.warp import FaceWarp, crop_places, merge_fields, warp_crop
 from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
+from faceflex.faces.region import LUMA, Region
+from faceflex.methods.attribute_styles import TransferStyle
 
 _LIGHT = 7.0  # Pixels of the crop: the light that decodes lack is smoother than that.
 _DOUBT = 0.35  # Pixels that the motion is off by, for each that it moves ...
@@ -39,7 +39,7 @@ _LITTLE = 0.02  # Changes of a colour that hardly count.
 _LIP_ROOM = 5  # Pixels around lips that move.
 _LINE_ROOM = 3.0  # Pixels around the mouth's line where the two sides are told apart exactly.
 
-_AS_SHAPE = Carry()
+_AS_SHAPE = TransferStyle()
 
 Crop = NDArray[np.float32]
 
@@ -51,7 +51,7 @@ def smooth(crop: Crop, weight: NDArray[np.float32], width: float = _LIGHT) -> Cr
     return np.asarray(total / np.maximum(share, 1e-3), np.float32)
 
 
-def unexplained(after: Crop, there: Crop, moved: Motion) -> Crop:
+def warp_residual(after: Crop, there: Crop, moved: FaceWarp) -> Crop:
     """Return what a motion does not explain of the change between two decodes.
 
     A motion that is off by a part of a pixel leaves a rim along every edge that it moves: an old
@@ -80,7 +80,7 @@ def unexplained(after: Crop, there: Crop, moved: Motion) -> Crop:
     return np.asarray(change * kept, np.float32)
 
 
-def _lip_zone(moved: Motion) -> NDArray[np.float32]:
+def _lip_zone(moved: FaceWarp) -> NDArray[np.float32]:
     """Return (128, 128): where lips are that have moved, 0 to 1.
 
     Decodes know less of lips than the photo does: they blur them, and have them a little elsewhere.
@@ -99,7 +99,7 @@ def _shading(there: Crop, change: Crop, depth: float) -> NDArray[np.float32]:
     return np.asarray(depth * np.tanh(share), np.float32)
 
 
-def taken_away(own: Crop, change: Crop) -> Crop:
+def limit_removal(own: Crop, change: Crop) -> Crop:
     """Return a change that takes away what lies on a face, where something lies there.
 
     Parameters
@@ -140,7 +140,7 @@ def _slopes(crop: Crop) -> tuple[Crop, Crop]:
 def _move(
     picture: NDArray[np.uint8],
     region: Region,
-    moved: Motion,
+    moved: FaceWarp,
     x: NDArray[np.float32],
     y: NDArray[np.float32],
 ) -> NDArray[np.float32]:
@@ -156,7 +156,7 @@ def _move(
 
 
 def _shift(
-    region: Region, moved: Motion, x: NDArray[np.float32], y: NDArray[np.float32]
+    region: Region, moved: FaceWarp, x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return (h, w, 2): where each pixel comes from, relative to it, in pixels of the photo."""
     back = np.linalg.inv(region.matrix[:, :2]).astype(np.float32).T
@@ -164,7 +164,7 @@ def _shift(
 
     def joined(part: Region, x: NDArray[np.float32], y: NDArray[np.float32]) -> Crop:
         upper, lower = (part.bring(f) for f in fields)
-        return join(moved, upper, lower, x, y)
+        return merge_fields(moved, upper, lower, x, y)
 
     if region.step == 1:
         return joined(region, x, y)
@@ -183,8 +183,8 @@ def transfer(
     crop: NDArray[np.uint8],
     before: Crop,
     after: Crop,
-    moved: Motion | None = None,
-    how: Carry = _AS_SHAPE,
+    moved: FaceWarp | None = None,
+    how: TransferStyle = _AS_SHAPE,
     *,
     blur: float = 0.0,
     trace: dict[str, Any] | None = None,
@@ -209,7 +209,7 @@ def transfer(
         How blurred the photo is, in its pixels.
     trace
         Gets the stages in between: ``moved``, the motion; ``warped``, the region with its pixels
-        moved; ``unexplained``, what the motion leaves over; ``new``, (h, w) where new content is
+        moved; ``warp_residual``, what the motion leaves over; ``new``, (h, w) where new content is
         shown.
 
     Returns
@@ -223,7 +223,7 @@ def transfer(
         if how.tone < 1:
             change = change - np.float32(1 - how.tone) * smooth(change, everywhere, how.scale)
             if how.taken > 0:
-                less = taken_away(np.float32(crop) / np.float32(255), change)
+                less = limit_removal(np.float32(crop) / np.float32(255), change)
                 change = change + np.float32(how.taken) * (less - change)
         return picture + _brought(region, 255 * change)
     x, y = region.places()
@@ -231,7 +231,7 @@ def transfer(
     warped = patch.copy() if trace is not None else None
     there = warp_crop(before, moved)
     outside = 1 - between(moved.after, *crop_places(), 1.0)
-    change = unexplained(after, there, moved) * outside[:, :, None]
+    change = warp_residual(after, there, moved) * outside[:, :, None]
     light = smooth(np.float32(crop) / np.float32(255) - before, everywhere)
     if how.tone < 1:
         shape = (change - smooth(change, outside, how.scale)) * outside[:, :, None]
@@ -240,7 +240,7 @@ def transfer(
     if how.tone > 0:
         patch += _brought(region, np.float32(255 * how.tone) * change)
     if trace is not None:
-        trace.update(moved=moved, warped=warped, unexplained=change)
+        trace.update(moved=moved, warped=warped, warp_residual=change)
     return fill_mouth(patch, picture, region, moved, after + light, x, y, blur, trace)
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.region import Region
+from faceflex.faces.region import Region
 
 _WORK_SIDE = 192  # Long side in pixels of the copy that the clone runs on.
 _PAD = 8
@@ -79,7 +79,7 @@ def _spread(
     return spread
 
 
-def blend(canvas: NDArray[np.uint8], region: Region, patch: NDArray[np.float32]) -> None:
+def seamless_clone(canvas: NDArray[np.uint8], region: Region, patch: NDArray[np.float32]) -> None:
     """Clone a patch into a photo, in place.
 
     Parameters

@@ -12,11 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from faceflex.batch import ReadSource, edit_one, in_order
-from faceflex.crew import Died, default_jobs, on_cluster, on_processes, one_thread
-from faceflex.editor import Editor
+from faceflex.edit.editor import Editor
+from faceflex.edit.options import EditOptions, Target
+from faceflex.edit.photo_job import ReadSource, edit_one, in_order
 from faceflex.errors import AssetError, FaceflexError, NoFaceError, UsageError, unforeseen
-from faceflex.job import EditJob, Target
+from faceflex.parallel.process_pool import (
+    WorkerCrashed,
+    default_jobs,
+    one_thread,
+    run_in_processes,
+    run_on_cluster,
+)
 
 Task = tuple[str, Target]
 Record = dict[str, Any]
@@ -51,7 +57,7 @@ class Outcome:
 
 
 def edit_photo(
-    job: EditJob, editor: Editor, task: Task, read: ReadSource, threads: int = 1
+    job: EditOptions, editor: Editor, task: Task, read: ReadSource, threads: int = 1
 ) -> Iterator[Record | Outcome]:
     """Edit one photo, whatever it is.
 
@@ -91,7 +97,7 @@ def _read_path(argument: str) -> tuple[bytes | str, str]:
     return argument, argument
 
 
-def _work(shared: tuple[EditJob, Editor], task: Task) -> Iterator[Record | Outcome]:
+def _work(shared: tuple[EditOptions, Editor], task: Task) -> Iterator[Record | Outcome]:
     """Edit one photo in a process beside others."""
     one_thread()
     job, editor = shared
@@ -118,7 +124,7 @@ def _will_need(name: str, advise: Any) -> None:
 
 
 def _on_threads(
-    job: EditJob, editor: Editor, tasks: Sequence[Task], read: ReadSource, jobs: int
+    job: EditOptions, editor: Editor, tasks: Sequence[Task], read: ReadSource, jobs: int
 ) -> Iterator[tuple[int, Any]]:
     """Edit photos in threads: one accelerator works for the faces of several photos together."""
     editor.codec, editor.vectors, editor.landmarks  # noqa: B018 - Loaded once, before the threads.
@@ -141,7 +147,7 @@ def processes_for(count: int, jobs: int | None) -> int:
 
 
 def edit_photos(
-    job: EditJob,
+    job: EditOptions,
     editor: Editor,
     tasks: Sequence[Task],
     read: ReadSource,
@@ -172,11 +178,11 @@ def edit_photos(
     count = processes_for(len(tasks), jobs)
     shared = (job, editor)
     if cluster is not None:
-        results = on_cluster(_work, shared, tasks, cluster)
+        results = run_on_cluster(_work, shared, tasks, cluster)
     elif len(tasks) > 1 and editor.accelerated:
         results = _on_threads(job, editor, tasks, read, jobs or default_jobs())
     elif count > 1 and all(name != "-" for name, _ in tasks):
-        results = on_processes(_work, shared, _read_ahead(tasks, _AHEAD * count), count)
+        results = run_in_processes(_work, shared, _read_ahead(tasks, _AHEAD * count), count)
     else:
         one_thread()  # For each output; and results do not depend on how many there are.
         threads = default_jobs() if jobs is None else jobs
@@ -186,7 +192,7 @@ def edit_photos(
             for result in edit_photo(job, editor, task, read, threads)
         )
     for number, result in results:
-        if isinstance(result, Died):
+        if isinstance(result, WorkerCrashed):
             name = tasks[number][0]
             reason = f"{name}: the process that edited it died ({result.how}); out of memory?"
             yield number, Outcome(name, "failed", 0, reason)

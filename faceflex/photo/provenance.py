@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex import __version__
+from faceflex.edit.request import Output, strength_name
 from faceflex.photo import Photo, encode_photo
 from faceflex.photo.metadata import marked_xmp
-from faceflex.plan import Output, strength_name
 
 if TYPE_CHECKING:
-    from faceflex.editor import Editor
-    from faceflex.job import EditJob
+    from faceflex.edit.editor import Editor
+    from faceflex.edit.options import EditOptions
 
 
 def _done(editor: Editor, output: Output) -> tuple[str, dict[str, str]]:
@@ -27,7 +27,7 @@ def _done(editor: Editor, output: Output) -> tuple[str, dict[str, str]]:
 
 
 def encoded(
-    job: EditJob,
+    job: EditOptions,
     editor: Editor,
     photo: Photo,
     picture: NDArray[np.uint8],
@@ -69,12 +69,12 @@ def encoded(
     return job.signer.sign(data, form, parent, ("faceflex", version), settings)
 
 
-def is_marked(job: EditJob, form: str) -> bool:
+def is_marked(job: EditOptions, form: str) -> bool:
     """Tell whether an output says in XMP that a model edited it; a BMP cannot."""
     return job.provenance and form != "BMP"
 
 
-def kept_or_not(job: EditJob, photo: Photo) -> dict[str, Any]:
+def kept_or_not(job: EditOptions, photo: Photo) -> dict[str, Any]:
     """Return what a record says of content credentials, and of what could not be kept."""
     notes, state = list(photo.notes), "signed"
     if job.signer is None:

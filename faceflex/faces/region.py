@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import apply, invert, scale_of
+from faceflex.faces.align import invert, scale_of, transform_points
 from faceflex.faces.mask import face_outline
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -110,7 +110,7 @@ class Region:
         )
 
 
-def face_region(
+def make_region(
     shape: tuple[int, ...], points: NDArray[np.floating], matrix: NDArray[np.floating]
 ) -> Region | None:
     """Lay out the region of a face.
@@ -130,7 +130,9 @@ def face_region(
     """
     height, width = shape[:2]
     # The decoder knows nothing beyond its crop: what the hull has there is left alone.
-    corners = apply(invert(matrix), np.array([[1, 1], [126, 1], [126, 126], [1, 126]], np.float32))
+    corners = transform_points(
+        invert(matrix), np.array([[1, 1], [126, 1], [126, 126], [1, 126]], np.float32)
+    )
     _, hull = cv2.intersectConvexConvex(face_outline(points), corners)
     if hull is None or len(hull) < 3:
         return None

@@ -26,8 +26,8 @@ _LARGEST = 1024  # Side in pixels.
 
 
 @dataclass(frozen=True)
-class JudgeConfig:
-    """Shape of a :class:`Judge`; saved with its weights.
+class ClassifierConfig:
+    """Shape of a :class:`AttributeClassifier`; saved with its weights.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ def conv(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-class Judge(nn.Module):
+class AttributeClassifier(nn.Module):
     """Picture -> a logit for each attribute.
 
     Parameters
@@ -62,7 +62,7 @@ class Judge(nn.Module):
         Its shape.
     """
 
-    def __init__(self, config: JudgeConfig) -> None:
+    def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
         a, b, c, d = config.widths
@@ -107,14 +107,16 @@ class Judge(nn.Module):
         return np.concatenate(rows) if rows else np.zeros((0, len(self.config.names)), np.float32)
 
 
-def save_judge(judge: Judge, path: Path, extra: dict[str, Any] | None = None) -> None:
+def save_classifier(
+    judge: AttributeClassifier, path: Path, extra: dict[str, Any] | None = None
+) -> None:
     """Write a judge; see :func:`faceflex.models.checkpoint.save_network`."""
     save_network(judge, judge.config, path, KIND, extra)
 
 
-def load_judge(path: Path, device: str = "cpu") -> Judge:
+def load_classifier(path: Path, device: str = "cpu") -> AttributeClassifier:
     """Read a judge; see :func:`faceflex.models.checkpoint.load_network`."""
-    judge = load_network(path, KIND, WHAT, Judge, JudgeConfig)
+    judge = load_network(path, KIND, WHAT, AttributeClassifier, ClassifierConfig)
     names, size = judge.config.names, judge.config.size
     if not (isinstance(size, int) and 16 <= size <= _LARGEST and plain_names(names)):
         raise AssetError(f"{path}: damaged or foreign {WHAT} (its names or its size)")

@@ -1,6 +1,6 @@
 """Attribute vectors: what they are, how they are stored, sampled and kept apart from each other.
 
-How they are estimated stands in :mod:`faceflex.estimators`.
+How they are estimated stands in :mod:`faceflex.methods.directions`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def describe(
     Parameters
     ----------
     versions, gap
-        From :func:`faceflex.estimators.estimate`.
+        From :func:`faceflex.methods.directions.estimate`.
     has
         (N,) which faces have the attribute: 1, -1, or 0 where it is not known.
     auc, estimator

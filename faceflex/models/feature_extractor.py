@@ -16,15 +16,15 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceflex.models.attribute_classifier import conv
 from faceflex.models.checkpoint import load_network, save_network
-from faceflex.models.judge import conv
 
 KIND, WHAT = "faceflex-features-1", "feature network"
 
 
 @dataclass(frozen=True)
-class FeaturesConfig:
-    """Shape of a :class:`Features`; saved with its weights.
+class ExtractorConfig:
+    """Shape of a :class:`FeatureExtractor`; saved with its weights.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class FeaturesConfig:
     widths: tuple[int, int, int, int, int] = (16, 32, 64, 96, 128)
 
 
-class Features(nn.Module):
+class FeatureExtractor(nn.Module):
     """Picture -> maps at five scales, and a logit for each label.
 
     Parameters
@@ -50,7 +50,7 @@ class Features(nn.Module):
         Its shape.
     """
 
-    def __init__(self, config: FeaturesConfig) -> None:
+    def __init__(self, config: ExtractorConfig) -> None:
         super().__init__()
         self.config = config
         a, b, c, d, e = config.widths
@@ -89,7 +89,7 @@ def map_distance(ours: list[Tensor], theirs: list[Tensor], weight: Tensor) -> Te
     Parameters
     ----------
     ours, theirs
-        From :meth:`Features.maps`.
+        From :meth:`FeatureExtractor.maps`.
     weight
         (B, 1, S, S) how much each pixel counts, at least 0.
 
@@ -106,11 +106,13 @@ def map_distance(ours: list[Tensor], theirs: list[Tensor], weight: Tensor) -> Te
     return total
 
 
-def save_features(network: Features, path: Path, extra: dict[str, Any] | None = None) -> None:
+def save_extractor(
+    network: FeatureExtractor, path: Path, extra: dict[str, Any] | None = None
+) -> None:
     """Write a feature network; see :func:`faceflex.models.checkpoint.save_network`."""
     save_network(network, network.config, path, KIND, extra)
 
 
-def load_features(path: Path) -> Features:
+def load_extractor(path: Path) -> FeatureExtractor:
     """Read a feature network, frozen; see :func:`faceflex.models.checkpoint.load_network`."""
-    return load_network(path, KIND, WHAT, Features, FeaturesConfig).requires_grad_(False)
+    return load_network(path, KIND, WHAT, FeatureExtractor, ExtractorConfig).requires_grad_(False)

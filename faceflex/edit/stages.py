@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from faceflex.compose.warp import GRID, Motion
+from faceflex.compose.warp import GRID, FaceWarp
 from faceflex.faces.align import SIZE
 
 if TYPE_CHECKING:
-    from faceflex.editor import Editor
-    from faceflex.prepared import Edit, PreparedFace
+    from faceflex.edit.editor import Editor
+    from faceflex.faces.aligned_face import AlignedFace, Edit
 
 _SIDE, _CAPTION, _COLUMNS = 384, 22, 5
 
@@ -25,7 +25,7 @@ Picture = NDArray[np.uint8]
 def explain(
     editor: Editor,
     rgb: Picture,
-    face: PreparedFace,
+    face: AlignedFace,
     edit: Edit,
 ) -> dict[str, Picture]:
     """Draw the stages of an edit.
@@ -37,7 +37,7 @@ def explain(
     rgb
         (H, W, 3) uint8 photo.
     face
-        From :meth:`faceflex.editor.Editor.prepare`.
+        From :meth:`faceflex.edit.editor.Editor.prepare`.
     edit
         What is done to it.
 
@@ -61,11 +61,11 @@ def explain(
         "decoded, edited": _large(after * 255),
     }
     if trace:
-        moved: Motion = trace["moved"]
+        moved: FaceWarp = trace["moved"]
         found |= {
             "motion": _grid(face.crop, moved),
             "the photo, moved": _fit(trace["warped"]),
-            "left unexplained": _large(128 + 3 * 255 * trace["unexplained"]),
+            "warp residual": _large(128 + 3 * 255 * trace["warp_residual"]),
             "new content": _fit(_marked(region.cut(rgb), trace["new"])),
         }
     found |= {
@@ -119,7 +119,7 @@ def _marked(picture: Picture, weight: NDArray[np.float32]) -> NDArray[np.float32
     return np.asarray(picture * (1 - share) + green * share, np.float32)
 
 
-def _grid(crop: Picture, moved: Motion) -> Picture:
+def _grid(crop: Picture, moved: FaceWarp) -> Picture:
     """Draw how a regular grid and the landmarks move, over the crop."""
     picture = _large(crop * 0.6 + 90.0)
     zoom = _SIDE / SIZE

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.mouth import between, edges, window
-from faceflex.compose.region import LUMA, Region
 from faceflex.compose.teeth import relief_at
-from faceflex.compose.warp import Motion, crop_places
+from faceflex.compose.warp import FaceWarp, crop_places
 from faceflex.faces.lips import Lips
+from faceflex.faces.region import LUMA, Region
 
 _BRIGHTEST = 0.9  # Teeth are never paper white, ...
 _LEAST, _OF_SKIN = 0.34, 0.78  # ... nor darker than this and this share of the cheeks.
@@ -31,7 +31,7 @@ def fill_mouth(
     patch: Floats,
     picture: NDArray[np.uint8],
     region: Region,
-    moved: Motion,
+    moved: FaceWarp,
     decoded: Floats,
     x: Floats,
     y: Floats,
@@ -137,7 +137,7 @@ def _own(
     return mapped.astype(np.float32), there
 
 
-def _new(decoded: Floats, moved: Motion, x: Floats, y: Floats, scale: float) -> Floats:
+def _new(decoded: Floats, moved: FaceWarp, x: Floats, y: Floats, scale: float) -> Floats:
     """Return a mouth that the photo does not have: 0 to 255, at places of the crop.
 
     The decoder says how bright its teeth are, and where its mouth is light and dark; the lips that
@@ -164,7 +164,7 @@ def _new(decoded: Floats, moved: Motion, x: Floats, y: Floats, scale: float) -> 
     return np.asarray(255 * level * shape[:, :, None] * tint, np.float32)
 
 
-def _skin(decoded: Floats, moved: Motion) -> Floats:
+def _skin(decoded: Floats, moved: FaceWarp) -> Floats:
     """Return the colour (3,) of the cheeks."""
     found = []
     for pair in ([2, 31], [14, 35]):

@@ -17,21 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceflex.editor import Decodes, Editor
+from faceflex.edit.editor import Decodes, Editor
+from faceflex.edit.options import EditOptions, Target, extras_of, outputs_of, suffix_of
+from faceflex.edit.request import Output, choose_faces, strength_name
 from faceflex.errors import PhotoError
 from faceflex.faces import Face
-from faceflex.files import close_stdout, sweep
-from faceflex.job import EditJob, Target, extras_of, outputs_of, suffix_of
-from faceflex.marking import encoded, is_marked, kept_or_not
+from faceflex.faces.aligned_face import AlignedFace, Edit
+from faceflex.files import close_stdout, remove_stale_temp
 from faceflex.photo import Photo, encode_photo, load_photo, write_file
 from faceflex.photo.formats import format_for
 from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE
-from faceflex.plan import Output, choose_faces, strength_name
-from faceflex.prepared import Edit, PreparedFace
+from faceflex.photo.provenance import encoded, is_marked, kept_or_not
 
 if TYPE_CHECKING:
-    from faceflex.evaluate.identity import IdentityWatch
-    from faceflex.plots import ContactSheet
+    from faceflex.edit.contact_sheet import ContactSheet
+    from faceflex.faces.recognition import IdentityMeter
 
 ReadSource = Callable[[str], tuple["bytes | str", str]]
 
@@ -39,7 +39,7 @@ _AT_WORK = 600e6  # Bytes of the pictures that threads may work on at once, beyo
 _PER_PIXEL, _PER_FACE_PIXEL = 8, 60  # Bytes that an output needs while it is made.
 
 
-def _edits(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> list[Edit]:
+def _edits(editor: Editor, job: EditOptions, outputs: Sequence[Output]) -> list[Edit]:
     """Return what each output does to a face."""
     drawn = {
         name: editor.vectors.sample(name, job.request.samples, job.seed)
@@ -56,7 +56,7 @@ def _edits(editor: Editor, job: EditJob, outputs: Sequence[Output]) -> list[Edit
 
 
 def edit_one(
-    job: EditJob,
+    job: EditOptions,
     editor: Editor,
     argument: str,
     target: Target,
@@ -94,7 +94,7 @@ def edit_one(
     planned = outputs_of(job, target, argument, suffix)
     extras = extras_of(job, target, argument, suffix)
     for folder in {path.parent for path in (*(o.path for o in planned), *extras.values()) if path}:
-        sweep(folder)
+        remove_stale_temp(folder)
     outputs = [o for o in planned if o.path is None or job.is_free(o.path, argument)]
     extras = {k: path for k, path in extras.items() if job.is_free(path, argument)}
     if not outputs and not extras:
@@ -102,7 +102,7 @@ def edit_one(
     every = editor.find_faces(photo.rgb)
     faces = choose_faces(every, job.faces, name)
     if "landmarks" in extras:
-        from faceflex.plots import draw_faces
+        from faceflex.edit.contact_sheet import draw_faces
 
         drawn = encode_photo(photo, draw_faces(photo.rgb, every))
         write_file(extras["landmarks"], drawn, overwrite=job.overwrite)
@@ -127,7 +127,7 @@ class _Making:
 
     def __init__(
         self,
-        job: EditJob,
+        job: EditOptions,
         editor: Editor,
         photo: Photo,
         source: bytes | str,
@@ -150,7 +150,7 @@ class _Making:
         """Make all, in order; yield their records."""
         sheet, crop = None, None
         if sheet_path is not None:
-            from faceflex.plots import ContactSheet, window
+            from faceflex.edit.contact_sheet import ContactSheet, window
 
             crop = window(self.photo.rgb.shape, [p.face for p in self.faces])
             sheet = ContactSheet(self.photo.rgb[crop])
@@ -192,7 +192,7 @@ class _Making:
         picture = self.editor.draw(self.photo.rgb, self.faces, edit, decoded)
         made = _Made(output)
         if crop is not None:
-            from faceflex.plots import thumbnail
+            from faceflex.edit.contact_sheet import thumbnail
 
             made.cell = thumbnail(picture[crop])
         if wanted:
@@ -229,30 +229,30 @@ class _Making:
         caption = f"{output.attribute} {strength_name(output.strength)}"
         sheet.add(f"{output.attribute} {row}".rstrip(), caption, made.cell)
 
-    def _watch(self) -> IdentityWatch | None:
+    def _watch(self) -> IdentityMeter | None:
         """Return what measures identity, if the job asks for it."""
         limit = self.job.max_identity_distance
         if limit is None and not self.job.identity:
             return None
-        from faceflex.evaluate.identity import IdentityWatch, available
+        from faceflex.faces.recognition import IdentityMeter, available
 
         if limit is None and not available():
             return None
         points = [p.face.points for p in self.faces]
-        return IdentityWatch(self.editor.landmarks, self.photo.rgb, points)
+        return IdentityMeter(self.editor.landmarks, self.photo.rgb, points)
 
     def _explain(self, edits: Sequence[Edit]) -> None:
         """Write the stages of the strongest edit, a folder for each face."""
         if self.job.explain is None:
             return
-        from faceflex.explain import explain, sheet
+        from faceflex.edit.stages import explain, sheet
 
         strongest = max(edits, key=lambda e: e.size)
         place = self.job.explain / self.label
         for face in self.faces:
             stages = explain(self.editor, self.photo.rgb, face, strongest)
             folder = place / f"face-{face.face.index}"
-            sweep(folder)
+            remove_stale_temp(folder)
             files = {
                 f"{number:02d}-{caption.replace(', ', '-').replace(' ', '-')}.png": picture
                 for number, (caption, picture) in enumerate(stages.items(), start=1)
@@ -290,7 +290,7 @@ def _record(
     name: str,
     output: Output,
     provenance: str | None,
-    faces: Sequence[PreparedFace],
+    faces: Sequence[AlignedFace],
     distances: Sequence[float | None],
 ) -> dict[str, Any]:
     return {

@@ -21,7 +21,7 @@ Report = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
-class ReaderTraining:
+class ClassifierTraining:
     """How to train a network that reads labels; saved with it.
 
     Attributes
@@ -40,7 +40,7 @@ class ReaderTraining:
     seed: int = 20
 
 
-def disturb(faces: Tensor, size: int, generator: torch.Generator, *, soften: bool = True) -> Tensor:
+def augment(faces: Tensor, size: int, generator: torch.Generator, *, soften: bool = True) -> Tensor:
     """Cut faces a little differently, and change their light, colour and sharpness.
 
     Parameters
@@ -94,12 +94,12 @@ def disturb(faces: Tensor, size: int, generator: torch.Generator, *, soften: boo
     return torch.where(covered, middle, x)
 
 
-def fit_reader(
+def train_classifier(
     network: nn.Module,
     cache: AlignedCache,
     index: NDArray[np.integer],
     truth: NDArray[np.float32],
-    config: ReaderTraining,
+    config: ClassifierTraining,
     size: int,
     *,
     soften: bool = True,
@@ -118,7 +118,7 @@ def fit_reader(
     config
         How to train.
     size, soften
-        As for :func:`disturb`.
+        As for :func:`augment`.
     report
         Called after each step with (steps done, steps in all, loss).
     """
@@ -135,7 +135,7 @@ def fit_reader(
             order = rng.permutation(len(index))
         chosen, order = np.sort(order[: config.batch]), order[config.batch :]
         faces = torch.from_numpy(cache.faces[index[chosen]]).permute(0, 3, 1, 2).float() / 255
-        pictures = disturb(faces, size, chance, soften=soften)
+        pictures = augment(faces, size, chance, soften=soften)
         logits = network(pictures.contiguous(memory_format=torch.channels_last))
         target = torch.from_numpy(truth[chosen])
         known = ~torch.isnan(target)

@@ -2,7 +2,7 @@
 
 A piece of work is a generator function ``work(shared, task)``: what it yields comes back as it is
 made. A process that dies (a decoder that crashes, a system out of memory) takes nothing with it
-but the task that it had: that one ends in :class:`Died`, another process takes its place.
+but the task that it had: that one ends in :class:`WorkerCrashed`, another process takes its place.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ANSWER = 10.0  # Seconds for a cluster to answer.
 
 
 @dataclass(frozen=True)
-class Died:
+class WorkerCrashed:
     """What comes of a task whose process died: ``how`` says how, as far as it is known."""
 
     how: str
@@ -152,7 +152,7 @@ class _Crew:
         process.join(_PATIENCE)
         code = process.exitcode or 0
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return number, Died(how)
+        return number, WorkerCrashed(how)
 
     def dismiss(self) -> None:
         """End all processes now."""
@@ -164,7 +164,7 @@ class _Crew:
                 process.kill()
 
 
-def on_processes(work: Work, shared: Any, tasks: Iterable[Any], jobs: int) -> Iterator[Result]:
+def run_in_processes(work: Work, shared: Any, tasks: Iterable[Any], jobs: int) -> Iterator[Result]:
     """Work on tasks with processes of this machine.
 
     Parameters
@@ -180,7 +180,8 @@ def on_processes(work: Work, shared: Any, tasks: Iterable[Any], jobs: int) -> It
 
     Yields
     ------
-    A task's number and a result of it, as they come; :class:`Died` for a task whose process died.
+    A task's number and a result of it, as they come; :class:`WorkerCrashed` for a task whose
+    process died.
     """
     crew = _Crew(work, shared, tasks)
     try:
@@ -210,19 +211,19 @@ def _all(work: Work, shared: Any, task: Any) -> list[Any]:
     return list(work(shared, task))
 
 
-def on_cluster(work: Work, shared: Any, tasks: Iterable[Any], address: str) -> Iterator[Result]:
+def run_on_cluster(work: Work, shared: Any, tasks: Iterable[Any], address: str) -> Iterator[Result]:
     """Work on tasks on a Dask cluster, whose machines must see the same files.
 
     Parameters
     ----------
     work, shared, tasks
-        As for :func:`on_processes`.
+        As for :func:`run_in_processes`.
     address
         Of the scheduler.
 
     Yields
     ------
-    As :func:`on_processes`.
+    As :func:`run_in_processes`.
 
     Raises
     ------
@@ -261,6 +262,8 @@ def on_cluster(work: Work, shared: Any, tasks: Iterable[Any], address: str) -> I
             try:
                 values = future.result()
             except KilledWorker as error:
-                values = [Died(f"several times on the cluster, last on {error.last_worker}")]
+                values = [
+                    WorkerCrashed(f"several times on the cluster, last on {error.last_worker}")
+                ]
             yield from ((number, value) for value in values)
             submit()

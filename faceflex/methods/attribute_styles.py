@@ -10,7 +10,7 @@ from faceflex.assets.registry import read_toml
 
 
 @dataclass(frozen=True)
-class Carry:
+class TransferStyle:
     """How the difference of two decodes is carried over to a photo.
 
     Attributes
@@ -41,10 +41,10 @@ class Carry:
 
 
 @cache
-def kinds() -> dict[str, Carry]:
+def kinds() -> dict[str, TransferStyle]:
     """Return how each attribute's edits are carried over, for those that are not just shape."""
     return {
-        name: Carry(**{k: v for k, v in kind.items() if k not in ("names", "takers")})
+        name: TransferStyle(**{k: v for k, v in kind.items() if k not in ("names", "takers")})
         for kind in read_toml("attributes.toml").values()
         for name in kind["names"]
     }
@@ -56,7 +56,7 @@ def expression_names() -> tuple[str, ...]:
     return tuple(names)
 
 
-def carry(settings: Mapping[str, float]) -> Carry:
+def carry(settings: Mapping[str, float]) -> TransferStyle:
     """Return how an edit is carried over: the mean of its attributes, by strength.
 
     Parameters
@@ -66,16 +66,18 @@ def carry(settings: Mapping[str, float]) -> Carry:
     """
     total = sum(abs(v) for v in settings.values())
     if not total:
-        return Carry()
+        return TransferStyle()
     parts = [_carried(name, value < 0) for name, value in settings.items()]
     shares = [(abs(v) / total, part) for v, part in zip(settings.values(), parts, strict=True)]
-    return Carry(*(sum(w * getattr(c, f) for w, c in shares) for f in Carry.__dataclass_fields__))
+    return TransferStyle(
+        *(sum(w * getattr(c, f) for w, c in shares) for f in TransferStyle.__dataclass_fields__)
+    )
 
 
-def _carried(name: str, negative: bool) -> Carry:
+def _carried(name: str, negative: bool) -> TransferStyle:
     """Return how an attribute's edit in one direction is carried over."""
     worn = read_toml("attributes.toml")["worn"]
-    kind = kinds().get(name, Carry())
+    kind = kinds().get(name, TransferStyle())
     if name not in worn["names"]:
         return kind
     return replace(kind, taken=float(negative != (name in worn["takers"])))

@@ -33,7 +33,7 @@ def _table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return blurs, np.array(ratios)
 
 
-def edge_blur(picture: NDArray[np.uint8]) -> float:
+def estimate_blur(picture: NDArray[np.uint8]) -> float:
     """Estimate the blur of a picture's edges.
 
     Parameters

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from faceflex.assets import locate, resolve
 from faceflex.assets.registry import find_asset
 from faceflex.errors import AssetError
-from faceflex.faces.align import similarity, template, warp
+from faceflex.faces.align import estimate_similarity, template, warp
 from faceflex.faces.landmarks import LandmarkModel
 
 ASSET = "dlib-descriptor"
@@ -75,7 +75,7 @@ class FaceDescriptor:
         # The face is brought to a fixed size first: dlib's own chip then costs the same for every
         # photo, and a large face does not alias.
         side = 2 * _SIDE
-        matrix = similarity(points, template(_SIDE) + np.float32(_SIDE / 2))
+        matrix = estimate_similarity(points, template(_SIDE) + np.float32(_SIDE / 2))
         frame, _ = warp(picture, matrix, side)
         moved = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
         parts = [self._point(round(float(x)), round(float(y))) for x, y in moved]
@@ -94,7 +94,7 @@ def distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float
     return float(np.linalg.norm(first - second))
 
 
-class IdentityWatch:
+class IdentityMeter:
     """Measures how far edits of one photo move its faces' identities.
 
     Parameters
