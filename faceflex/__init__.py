@@ -8,49 +8,61 @@ In four lines::
     edited = faceflex.edit(photo, {"Smiling": 1.5})
     faceflex.save_photo(photo, edited, "friend-smiling.jpg")
 
-Heavy parts are imported when first used.
+To render a photo often, open it once: :func:`faceflex.open_photo`. Heavy parts are imported when
+first used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from faceflex._version import __version__
 
 __all__ = [
+    "EditedPhoto",
     "Editor",
     "Face",
     "FaceflexError",
+    "OpenPhoto",
     "Photo",
+    "Shot",
     "__version__",
     "edit",
     "find_faces",
     "load_photo",
+    "make_editor",
+    "open_photo",
     "save_photo",
 ]
 
 if TYPE_CHECKING:
-    from faceflex.api import edit, save_photo
-    from faceflex.edit.editor import Editor
+    from faceflex.api import EditedPhoto, edit, make_editor, open_photo, save_photo
+    from faceflex.edit.editor import Editor, OpenPhoto
     from faceflex.errors import FaceflexError
     from faceflex.faces import Face, find_faces
+    from faceflex.methods.base import Shot
     from faceflex.photo import Photo, load_photo
 
-_HOMES = {
+_MODULES = {
+    "EditedPhoto": "faceflex.api",
     "Editor": "faceflex.edit.editor",
     "Face": "faceflex.faces",
     "FaceflexError": "faceflex.errors",
+    "OpenPhoto": "faceflex.edit.editor",
     "Photo": "faceflex.photo",
+    "Shot": "faceflex.methods.base",
     "edit": "faceflex.api",
     "find_faces": "faceflex.faces",
     "load_photo": "faceflex.photo",
+    "make_editor": "faceflex.api",
+    "open_photo": "faceflex.api",
     "save_photo": "faceflex.api",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'faceflex' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

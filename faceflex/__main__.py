@@ -35,7 +35,9 @@ def main() -> None:
         _say("stopped; every file written is whole (edit goes on with --skip-existing)")
         raise
     except FaceflexError as error:
-        _say(str(error))
+        from faceflex.cli.common import report_error
+
+        report_error(error)
         sys.exit(error.exit_code)
     except Exception as error:
         if os.environ.get("FACEFLEX_DEBUG") and not isinstance(error, MemoryError):

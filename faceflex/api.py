@@ -1,24 +1,128 @@
-"""The Python way to edit a photo: the same pipeline as the command line's."""
+"""The Python way to edit photos: the same pipeline as the command line's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.edit.editor import Editor
-from faceflex.edit.request import choose_faces
-from faceflex.photo import Photo, encode_photo, write_file
+from faceflex.compose.composer import Composer
+from faceflex.edit.editor import Editor, OpenPhoto
+from faceflex.faces import MIN_SCORE
+from faceflex.faces.find import FaceFinder
+from faceflex.methods.base import Shot
+from faceflex.methods.controls import MethodOptions
+from faceflex.methods.registry import DEFAULT, make_method
+from faceflex.photo import Photo, load_photo, write_file
 from faceflex.photo.formats import format_for
-from faceflex.photo.metadata import marked_xmp
+from faceflex.photo.provenance import Provenance, encode_marked
+
+
+@dataclass(frozen=True)
+class EditedPhoto:
+    """A photo, edited.
+
+    Attributes
+    ----------
+    rgb
+        (H, W, 3) uint8 RGB, upright; outside the edited faces equal to the photo.
+    provenance
+        How it was made.
+    """
+
+    rgb: NDArray[np.uint8]
+    provenance: Provenance
+
+
+def make_editor(
+    method: str = DEFAULT,
+    *,
+    model: str | None = None,
+    vectors: str | None = None,
+    keep: Sequence[str] = (),
+    landmark_model: str = "landmarks68",
+    detector: str = "hog",
+    min_score: float = MIN_SCORE,
+    device: str = "auto",
+    seed: int = 0,
+    mode: str = "transfer",
+) -> Editor:
+    """Make an editor; models are loaded when they are first needed.
+
+    Parameters
+    ----------
+    method
+        A way to edit; see ``faceflex edit --help``.
+    model, vectors
+        Its files: registered names or paths; by default the bundled ones.
+    keep
+        Controls that edits of others should leave as they are.
+    landmark_model
+        Landmark predictor: a registered name or path.
+    detector
+        ``hog`` or ``cnn``.
+    min_score
+        A face of which the detector is less sure is left alone unless it is chosen.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    seed
+        Fixes which variants are drawn.
+    mode
+        How changes get into the photo: ``transfer``, ``difference`` or ``paste``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such method or mode.
+    """
+    options = MethodOptions(model, vectors, tuple(keep), device, seed)
+    finder = FaceFinder(landmark_model, detector, min_score)
+    return Editor(finder, make_method(method, options), Composer(mode=mode))
 
 
 @cache
 def _default_editor() -> Editor:
-    return Editor()
+    return make_editor()
+
+
+def open_photo(
+    photo: Photo | str | Path, faces: Sequence[str] = (), *, editor: Editor | None = None
+) -> OpenPhoto:
+    """Open a photo once, to render it often.
+
+    Parameters
+    ----------
+    photo
+        A path, or what :func:`faceflex.load_photo` gave.
+    faces
+        Which faces: numbers from the left, ``largest``, or points ``x,y``; all by default.
+    editor
+        From :func:`make_editor`; by default one with the bundled models.
+
+    Raises
+    ------
+    PhotoError
+        If the photo cannot be read.
+    NoFaceError
+        If it has no such face.
+
+    Examples
+    --------
+    >>> import faceflex
+    >>> opened = faceflex.open_photo("examples/portrait.jpg")
+    >>> len(opened.faces)
+    1
+    >>> shots = [opened.shot(Smiling=s) for s in (0, 1.5)]
+    >>> first, second = opened.render(shots)
+    >>> bool((first == opened.rgb).all()), bool((second == opened.rgb).all())
+    (True, False)
+    """
+    loaded = photo if isinstance(photo, Photo) else load_photo(str(photo))
+    return (editor or _default_editor()).open(loaded.rgb, faces, name=loaded.name)
 
 
 def edit(
@@ -27,7 +131,7 @@ def edit(
     *,
     faces: Sequence[str] = (),
     editor: Editor | None = None,
-) -> NDArray[np.uint8]:
+) -> EditedPhoto:
     """Edit the faces of a photo.
 
     Parameters
@@ -35,37 +139,40 @@ def edit(
     photo
         From :func:`faceflex.load_photo`.
     settings
-        Strength of each attribute; 1.0 is the mean distance between faces without and with it.
-    faces
-        Which faces: numbers from the left, ``largest``, or points ``x,y``; all by default.
-    editor
-        An editor with models or options of one's own.
-
-    Returns
-    -------
-    (H, W, 3) uint8 RGB, upright; outside the edited faces equal to ``photo.rgb``.
+        Value of each control; for attributes, 1.0 is the mean distance between faces without and
+        with it.
+    faces, editor
+        As for :func:`open_photo`.
 
     Raises
     ------
     NoFaceError
         If the photo has no such face.
     UsageError
-        If an attribute is unknown.
+        If a control is unknown.
+
+    Examples
+    --------
+    >>> import faceflex
+    >>> photo = faceflex.load_photo("examples/portrait.jpg")
+    >>> edited = faceflex.edit(photo, {"Smiling": 1.5})
+    >>> edited.provenance.settings
+    {'Smiling': '1.5'}
     """
     editor = editor or _default_editor()
-    wanted = editor.edit_of(settings)
-    chosen = choose_faces(editor.find_faces(photo.rgb), faces, photo.name)
-    prepared = editor.prepare(photo.rgb, chosen)
-    return next(editor.render(photo.rgb, prepared, [wanted]))
+    shot = Shot(editor.method.resolve(settings))
+    opened = open_photo(photo, faces, editor=editor)
+    (rgb,) = opened.render([shot])
+    return EditedPhoto(rgb, editor.provenance(shot))
 
 
 def save_photo(
     photo: Photo,
-    rgb: NDArray[np.uint8],
+    edited: EditedPhoto,
     path: str | Path,
     *,
     overwrite: bool = False,
-    provenance: str | None = "faceflex",
+    mark: bool = True,
 ) -> None:
     """Write an edited photo with the metadata of the original.
 
@@ -73,26 +180,20 @@ def save_photo(
     ----------
     photo
         The original.
-    rgb
-        (H, W, 3) uint8, from :func:`edit`.
+    edited
+        From :func:`edit`.
     path
         Where to; its suffix chooses the format.
     overwrite
         Replace what is there.
-    provenance
-        What to note in XMP as the way the picture was made, beside the mark that a model edited
-        it; None leaves both out.
+    mark
+        Say in XMP that a model edited it, and how, as the command line does.
 
     Raises
     ------
     PhotoError
         If it cannot be written, or is there already.
     """
-    from faceflex import __version__
-
-    xmp = None
-    if provenance is not None:
-        xmp = marked_xmp(photo.xmp, "faceflex", __version__, {"edit": provenance})
     target = Path(path)
-    data = encode_photo(photo, rgb, target=format_for(target), xmp=xmp)
+    data = encode_marked(photo, edited.rgb, format_for(target), edited.provenance, mark=mark)
     write_file(target, data, overwrite=overwrite)

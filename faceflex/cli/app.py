@@ -46,7 +46,7 @@ def _root(
     pass
 
 
-app.command("edit")(edit.edit)
+app.command("edit")(edit.with_control_options())
 app.command("faces")(faces.faces)
 app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,13 @@ LandmarkModelOption = Annotated[
 ]
 DetectorOption = Annotated[
     str, typer.Option(metavar="hog|cnn", help="Face detector; cnn is slower and finds more.")
+]
+MinScoreOption = Annotated[
+    float,
+    typer.Option(
+        metavar="SCORE",
+        help="Leave faces alone of which the detector is less sure (0 is its own threshold).",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 ClusterOption = Annotated[
@@ -54,9 +62,20 @@ def note(text: str) -> None:
     sys.stderr.write("".join(plain) + "\n")
 
 
+def option_names(text: str) -> str:
+    """Turn the names of parameters in a message of the library into options.
+
+    Examples
+    --------
+    >>> option_names("`max_identity_distance` -1: needs more than 0")
+    '--max-identity-distance -1: needs more than 0'
+    """
+    return re.sub(r"`([a-z_]+)`", lambda m: "--" + m[1].replace("_", "-"), text)
+
+
 def report_error(error: FaceflexError) -> None:
     """Print an error's line on standard error."""
-    note(f"faceflex: error: {error}")
+    note(f"faceflex: error: {option_names(str(error))}")
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,7 @@ from faceflex.cli.common import (
     DeviceOption,
     JsonOption,
     LandmarkModelOption,
+    MinScoreOption,
     OfflineOption,
     check_choice,
     expand,
@@ -21,8 +23,11 @@ from faceflex.cli.common import (
     whole_path,
 )
 from faceflex.cli.edit_run import foresee, run
+from faceflex.faces import MIN_SCORE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from faceflex.edit.editor import Editor
     from faceflex.edit.options import Target
     from faceflex.edit.request import Request
@@ -130,13 +135,24 @@ def edit(
         typer.Option(min=1, help="Processes for many photos; all cores by default."),
     ] = None,
     cluster: ClusterOption = None,
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Face model.")] = "vae",
-    vectors: Annotated[str, typer.Option(metavar="NAME|FILE", help="Its vectors.")] = "vectors",
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Way to edit.  [default: attribute-vectors]"),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Face model.  [default: vae]")
+    ] = None,
+    vectors: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Its vectors.  [default: vectors]")
+    ] = None,
     landmark_model: LandmarkModelOption = "landmarks68",
     detector: DetectorOption = "hog",
+    min_score: MinScoreOption = MIN_SCORE,
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
     json_: JsonOption = False,
+    *,
+    controls: dict[str, float] | None = None,
 ) -> None:
     """Edit the faces of photos.
 
@@ -145,7 +161,7 @@ def edit(
     """
     # Photos and outputs are spread over the cores; the small matrices of each are not worth it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from faceflex.edit.request import check_selector
+    from faceflex.edit.selection import check_selector
     from faceflex.errors import UsageError
 
     if overwrite and skip_existing:
@@ -155,27 +171,29 @@ def edit(
     for one in face or ():
         check_selector(one)
     go_offline(offline)
-    request = _request(attr or [], range_, samples, set_ or [])
+    request = _request(attr or [], range_, samples, set_ or [], controls or {})
     signer = _signer(sign_certificate, sign_key, sign_timestamp)
     if signer is not None and cluster is not None:
         raise UsageError("--cluster: a private key is not sent to other machines; sign on this one")
     names = expand(photos)
     if cluster is not None:
         names, explain = [whole_path(name) for name in names], explain and explain.absolute()
-        model, vectors = whole_path(model), whole_path(vectors)
+        model, vectors = (None if f is None else whole_path(f) for f in (model, vectors))
         landmark_model = whole_path(landmark_model)
-    from faceflex.edit.editor import Editor
+    from faceflex.api import make_editor
     from faceflex.edit.options import EditOptions, inodes
 
-    method = "transfer" if detail else "paste"
-    editor = Editor(
-        model,
-        vectors,
-        landmark_model,
-        detector=detector,
-        device=device,
-        method=method,
+    editor = make_editor(
+        _method_name(method, list(controls or {})),
+        model=model,
+        vectors=vectors,
         keep=keep or (),
+        landmark_model=landmark_model,
+        detector=detector,
+        min_score=min_score,
+        device=device,
+        seed=seed,
+        mode="transfer" if detail else "paste",
     )
     request = _checked(request, editor)
     targets = _targets(request, names, out, file)
@@ -187,10 +205,9 @@ def edit(
         raise UsageError("-o - and --json: both would use standard output; give -o a file")
     if max_identity_distance is not None and not max_identity_distance > 0:
         raise UsageError(f"--max-identity-distance {max_identity_distance:g}: needs more than 0")
-    job = EditOptions(
+    options = EditOptions(
         request,
         tuple(face or ()),
-        seed,
         sheet,
         landmarks,
         provenance,
@@ -204,10 +221,10 @@ def edit(
         protected=inodes(names),
     )
     if dry_run:
-        code = foresee(job, names, targets, json_=json_)
+        code = foresee(options, names, targets, json_=json_)
     else:
         code = run(
-            job,
+            options,
             editor,
             names,
             targets,
@@ -232,13 +249,28 @@ def _signer(certificate: Path | None, key: Path | None, timestamp: str | None) -
     return Signer.read(certificate, key, timestamp)
 
 
+def _method_name(method: str | None, controls: list[str]) -> str:
+    """Return the method that is asked for, by name or by its controls' options."""
+    from faceflex.errors import UsageError
+    from faceflex.methods.registry import DEFAULT, method_of
+
+    named = {method_of(control) for control in controls} | ({method} if method else set())
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(sorted(named))}: edit with one method at a time")
+    return named.pop() if named else DEFAULT
+
+
 def _request(
-    attr: list[str], range_: tuple[float, float, float] | None, samples: int, pairs: list[str]
+    attr: list[str],
+    range_: tuple[float, float, float] | None,
+    samples: int,
+    pairs: list[str],
+    controls: dict[str, float],
 ) -> Request:
     from faceflex.edit.request import DEFAULT_RANGE, Request, parse_settings, strengths
     from faceflex.errors import UsageError
 
-    settings = parse_settings(pairs)
+    settings = parse_settings(pairs) | controls
     if not attr and not settings:
         raise UsageError("nothing to do: give --attr NAME (a sweep) or --set NAME=STRENGTH")
     if not attr and range_ is not None:
@@ -250,16 +282,18 @@ def _request(
 
 
 def _checked(request: Request, editor: Editor) -> Request:
-    """Return the request with attributes by their proper names, all of them known."""
+    """Return the request with controls by their proper names, all of them known."""
     from dataclasses import replace
 
-    vectors = editor.vectors
-    attributes = tuple(dict.fromkeys(vectors.find(name) for name in request.attributes))
-    for name in attributes:
-        vectors.sample(name, request.samples)
-    settings = {vectors.find(name): value for name, value in request.settings.items()}
-    editor.edit_of(settings)  # Says now what cannot be kept while these are edited.
-    return replace(request, attributes=attributes, settings=settings)
+    from faceflex.errors import UsageError
+
+    method = editor.method
+    sweep = tuple(dict.fromkeys(method.resolve({name: 1.0})[0][0] for name in request.sweep))
+    for name in sweep:
+        count = method.controls[name].variants
+        if request.samples > count:
+            raise UsageError(f"{request.samples} samples asked; {name} has 1 to {count}")
+    return replace(request, sweep=sweep, settings=dict(method.resolve(request.settings)))
 
 
 def _targets(
@@ -269,7 +303,7 @@ def _targets(
     from faceflex.edit.options import Target
     from faceflex.errors import UsageError
 
-    count = len(request.attributes) * len(request.values) * request.samples or 1
+    count = len(request.sweep) * len(request.values) * request.samples or 1
     if file is not None:
         if out is not None:
             raise UsageError("--out and -o: give one of them")
@@ -284,12 +318,12 @@ def _targets(
     if names == ["-"] and count == 1 and out is None:
         return [Target(Path(), stdout=True)]
     labels = _distinct(_stems(names))
-    if not request.attributes:
+    if not request.sweep:
         # Photos of one name come from several folders; one of each format may share its stem.
         stems = _distinct(_stems(names), [Path(name).suffix.lower() for name in names])
         pairs = zip(labels, stems, strict=True)
         return [Target(out or Path(), label=label, stem=stem) for label, stem in pairs]
-    swept = "-".join(request.attributes)
+    swept = "-".join(request.sweep)
     if out is None:
         folders = [Path(f) for f in _distinct([f"{x}-{swept}" for x in _stems(names)])]
     else:
@@ -311,3 +345,42 @@ def _distinct(stems: list[str], endings: list[str] | None = None) -> list[str]:
             unique, number = f"{stem}-{number}", number + 1
         found[unique, ending] = None
     return [stem for stem, _ in found]
+
+
+def with_control_options() -> Callable[..., None]:
+    """Return :func:`edit` with an option for each control that the methods have as their own."""
+    from faceflex.methods.registry import method_entries
+
+    names: dict[str, str] = {}
+    signature = inspect.signature(edit, eval_str=True)
+    fixed = [p for p in signature.parameters.values() if p.name != "controls"]
+    for entry in method_entries().values():
+        for control in entry.controls:
+            names[f"control_{control.name.replace('-', '_').lower()}"] = control.name
+    parameters = [*fixed]
+    for entry in method_entries().values():
+        for control in entry.controls:
+            option = typer.Option(
+                f"--{control.name.replace('_', '-').lower()}",
+                metavar="VALUE",
+                help=f"{control.about} ({control.low:g} to {control.high:g}; {entry.name}).",
+            )
+            parameters.append(
+                inspect.Parameter(
+                    f"control_{control.name.replace('-', '_').lower()}",
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=Annotated[float | None, option],
+                )
+            )
+
+    def command(**options: Any) -> None:
+        values = {names[k]: options.pop(k) for k in names}
+        edit(**options, controls={k: v for k, v in values.items() if v is not None})
+
+    command.__doc__ = edit.__doc__
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=parameters, return_annotation=None
+    )
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from faceflex.cli.common import note, print_json, progress, read_source
+from faceflex.cli.common import note, option_names, print_json, progress, read_source
 
 if TYPE_CHECKING:
-    from faceflex.edit.batch import Outcome
     from faceflex.edit.editor import Editor
     from faceflex.edit.options import EditOptions, Target
+    from faceflex.edit.result import OutputResult, PhotoResult
 
 KINDS = ("done", "skipped", "no face", "failed")
 _NAMED = 10  # Photos of each kind that the summary names.
@@ -36,15 +36,15 @@ class Summary:
     named: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     made: int = 0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: PhotoResult) -> None:
         """Count a photo."""
-        self.counts[outcome.kind] += 1
+        self.counts[outcome.outcome] += 1
         self.made += outcome.made
-        if len(self.named[outcome.kind]) < _NAMED:
+        if len(self.named[outcome.outcome]) < _NAMED:
             reason = outcome.error.removeprefix(f"{outcome.photo}: ")
-            failed = outcome.kind == "failed" and reason
+            failed = outcome.outcome == "failed" and reason
             told = f"{outcome.photo} ({reason})" if failed else outcome.photo
-            self.named[outcome.kind].append(told)
+            self.named[outcome.outcome].append(told)
 
     @property
     def code(self) -> int:
@@ -67,7 +67,7 @@ class Summary:
 
 
 def run(
-    job: EditOptions,
+    options: EditOptions,
     editor: Editor,
     names: list[str],
     targets: list[Target],
@@ -83,21 +83,22 @@ def run(
     -------
     The exit code.
     """
-    from faceflex.edit.batch import Outcome, edit_photos
+    from faceflex.edit.batch import edit_photos
+    from faceflex.edit.result import PhotoResult
 
     summary, seen, told = Summary(), 0, set[int]()
     tasks = list(zip(names, targets, strict=True))
-    results = edit_photos(job, editor, tasks, read_source, jobs=jobs, cluster=cluster)
+    results = edit_photos(options, editor, tasks, read_source, jobs=jobs, cluster=cluster)
     with progress("editing", len(names)) as advance:
         for number, result in results:
-            if not isinstance(result, Outcome):
+            if not isinstance(result, PhotoResult):
                 if number not in told:
                     told.add(number)
                     _remark(names[number], result)
-                if result["output"] is None:
-                    note(f"faceflex: error: {result['error']}")
+                if result.error:
+                    note(f"faceflex: error: {option_names(result.error)}")
                 if json_:
-                    print_json(result)
+                    print_json(result.as_json())
                 continue
             told.discard(number)
             summary.add(result)
@@ -108,7 +109,7 @@ def run(
                 break
     if summary.made and not any(t.stdout for t in targets):
         where = targets[0].file or targets[0].folder
-        more = f" and {len(names) - 1} more" if len(names) > 1 and job.request.attributes else ""
+        more = f" and {len(names) - 1} more" if len(names) > 1 and options.request.sweep else ""
         plural = "s" * (summary.made != 1)
         note(f"{summary.made} picture{plural} written to {where}{more}")
     if len(names) > 1:
@@ -117,24 +118,26 @@ def run(
     return summary.code
 
 
-def _report(outcome: Outcome, *, json_: bool) -> None:
+def _report(outcome: PhotoResult, *, json_: bool) -> None:
     """Print why a photo failed."""
-    if outcome.error and not outcome.told:
-        note(f"faceflex: error: {outcome.error}")
+    if outcome.error and not outcome.reported:
+        note(f"faceflex: error: {option_names(outcome.error)}")
         if json_:
-            print_json({"photo": outcome.photo, "output": None, "error": outcome.error})
+            print_json(
+                {"photo": outcome.photo, "output": None, "error": option_names(outcome.error)}
+            )
 
 
-def _remark(name: str, record: dict[str, Any]) -> None:
-    """Print what could not be kept of a photo, and what is hard about its faces."""
-    for remark in record.get("notes", ()):
-        note(f"{name}: {remark}")
-    for face in record.get("faces", ()):
-        for remark in face["remarks"]:
-            note(f"{name}: face {face['index']}: {remark}")
+def _remark(name: str, result: OutputResult) -> None:
+    """Print what could not be kept of a photo, and what makes good edits of its faces unlikely."""
+    for text in result.notes:
+        note(f"{name}: {text}")
+    for face in result.faces:
+        for text in face.warnings:
+            note(f"{name}: face {face.index}: {text}")
 
 
-def foresee(job: EditOptions, names: list[str], targets: list[Target], *, json_: bool) -> int:
+def foresee(options: EditOptions, names: list[str], targets: list[Target], *, json_: bool) -> int:
     """Print what a run would write, without opening a photo; return the exit code.
 
     A line a picture: the path, and whether it is there already. Photos that cannot be read, or
@@ -145,9 +148,15 @@ def foresee(job: EditOptions, names: list[str], targets: list[Target], *, json_:
     from faceflex.edit.options import planned_paths
 
     for name, target in zip(names, targets, strict=True):
-        for path in planned_paths(job, target, name):
+        for path in planned_paths(options, target, name):
             there = path is not None and Path(path).exists()
-            act = "write" if not there or job.overwrite else "skip" if job.skip_existing else "fail"
+            act = (
+                "write"
+                if not there or options.overwrite
+                else "skip"
+                if options.skip_existing
+                else "fail"
+            )
             shown = "-" if path is None else str(path)
             if json_:
                 print_json({"photo": name, "output": shown, "exists": there, "would": act})

@@ -1,16 +1,19 @@
-"""What shows between the lips: the photo's own teeth, new ones, or the line where lips meet."""
+"""The mouth's interior: the photo's own teeth, new ones, or the line where lips meet.
+
+New teeth here have the brightness that the model's picture gives them and a relief of teeth (see
+:mod:`.teeth`): the renderer that needs no network of its own.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.mouth import between, edges, window
+from faceflex.compose.content import Content, Scene
+from faceflex.compose.lips_motion import between, edges, window
 from faceflex.compose.teeth import relief_at
-from faceflex.compose.warp import FaceWarp, crop_places
+from faceflex.compose.warp import FaceWarp, crop_coordinates
 from faceflex.faces.lips import Lips
 from faceflex.faces.region import LUMA, Region
 
@@ -27,68 +30,36 @@ _SEAM, _SEAM_WIDTH = 0.4, 0.55
 Floats = NDArray[np.float32]
 
 
-def fill_mouth(
-    patch: Floats,
-    picture: NDArray[np.uint8],
-    region: Region,
-    moved: FaceWarp,
-    decoded: Floats,
-    x: Floats,
-    y: Floats,
-    blur: float = 0.0,
-    trace: dict[str, Any] | None = None,
-) -> Floats:
-    """Fill what lies between the lips.
+class TeethRelief:
+    """Renders new teeth as a relief on the brightness of the model's own."""
 
-    Parameters
-    ----------
-    patch
-        (h, w, 3) float32 in 0 to 255, the region with its pixels moved.
-    picture
-        (h, w, 3) uint8, the region as it was.
-    region, moved
-        Where the face is, and how it moves.
-    decoded
-        (128, 128, 3) float32 in [0, 1]: the edited face as the decoder has it, in the photo's
-        light.
-    x, y
-        (h, w) the region's pixels in pixels of the crop.
-    blur
-        How blurred the photo is, in its pixels: nothing new is sharper.
-    trace
-        Gets ``new``, (h, w): where content is shown that the photo does not have.
+    fingerprint = "teeth-relief-1"
 
-    Returns
-    -------
-    (h, w, 3) float32; where the mouth was and stays closed, ``patch`` itself.
-    """
-    before, after = moved.before, moved.after
-    if trace is not None:
-        trace["new"] = np.zeros(patch.shape[:2], np.float32)
-    if _same(before, after):
-        return patch
-    if not after.open:
-        return _meet(patch, after, x, y) if before.open else patch
-    rows, columns = window(after, x, y)
-    if rows.stop <= rows.start or columns.stop <= columns.start:
-        return patch
-    x, y, part = x[rows, columns], y[rows, columns], patch[rows, columns]
-    blur = max(blur, _LENS)
-    soft = max(_SOFT, 1.5 * region.scale, 2.5 * blur * region.scale)
-    share = between(after, x, y, soft)[:, :, None]
-    content = _new(decoded, moved, x, y, region.scale)
-    content = cv2.GaussianBlur(content, (0, 0), blur)
-    # The photo's own grain, from the pixels that the content covers.
-    grain = 0.006 * max(region.size) + 0.5
-    content += _GRAIN * (part - cv2.GaussianBlur(part, (0, 0), grain))
-    own = _own_share(before, after)
-    if own > 0:
-        mine, there = _own(picture, region, before, after, x, y)
-        content = content + (part + (mine - part) * there[:, :, None] - content) * own
-    if trace is not None:
-        trace["new"][rows, columns] = share[..., 0] * (1 - own)
-    patch[rows, columns] = part + (content - part) * share
-    return patch
+    def render(self, scene: Scene) -> Content | None:
+        """Render what lies between the lips; None where the mouth was and stays closed."""
+        before, after = scene.warp.before, scene.warp.after
+        if _same(before, after):
+            return None
+        region, x, y = scene.region, scene.x, scene.y
+        if not after.open:
+            return darken_seam(scene) if before.open else None
+        rows, columns = window(after, x, y)
+        if rows.stop <= rows.start or columns.stop <= columns.start:
+            return None
+        x, y, part = x[rows, columns], y[rows, columns], scene.patch[rows, columns]
+        blur = max(scene.blur, _LENS)
+        soft = max(_SOFT, 1.5 * region.scale, 2.5 * blur * region.scale)
+        share = between(after, x, y, soft)[:, :, None]
+        teeth = synthesize(scene.after, scene.warp, x, y, region.scale)
+        teeth = cv2.GaussianBlur(teeth, (0, 0), blur)
+        # The photo's own grain, from the pixels that the content covers.
+        grain = 0.006 * max(region.size) + 0.5
+        teeth += _GRAIN * (part - cv2.GaussianBlur(part, (0, 0), grain))
+        existing = _existing_share(before, after)
+        if existing > 0:
+            kept, there = existing_teeth(scene.photo, region, before, after, x, y)
+            teeth = teeth + (part + (kept - part) * there[:, :, None] - teeth) * existing
+        return Content(rows, columns, part + (teeth - part) * share, share[..., 0] * (1 - existing))
 
 
 def _same(before: Lips, after: Lips) -> bool:
@@ -97,13 +68,13 @@ def _same(before: Lips, after: Lips) -> bool:
     return all(float(np.abs(a - b).max()) < 0.05 for a, b in pairs)
 
 
-def _own_share(before: Lips, after: Lips) -> float:
+def _existing_share(before: Lips, after: Lips) -> float:
     """Return how far the photo's own teeth will do: not when a slit becomes a wide opening."""
     ratio = before.gap / max(after.gap, 1e-6)
     return float(np.clip((ratio - 0.35) / 0.3, 0, 1)) if before.open else 0.0
 
 
-def _own(
+def existing_teeth(
     picture: NDArray[np.uint8], region: Region, before: Lips, after: Lips, x: Floats, y: Floats
 ) -> tuple[Floats, Floats]:
     """Return what the photo shows between its lips, laid between the new ones, and where it does.
@@ -137,46 +108,48 @@ def _own(
     return mapped.astype(np.float32), there
 
 
-def _new(decoded: Floats, moved: FaceWarp, x: Floats, y: Floats, scale: float) -> Floats:
+def synthesize(after: Floats, warp: FaceWarp, x: Floats, y: Floats, scale: float) -> Floats:
     """Return a mouth that the photo does not have: 0 to 255, at places of the crop.
 
     The decoder says how bright its teeth are, and where its mouth is light and dark; the lips that
     it blurs into them are taken out. Their relief is that of teeth.
     """
-    lips = moved.after
-    inside = between(lips, *crop_places(), 1.0) > 0.5
-    colours = decoded[inside] if inside.any() else decoded[64:110, 40:88].reshape(-1, 3)
+    lips = warp.after
+    inside = between(lips, *crop_coordinates(), 1.0) > 0.5
+    colours = after[inside] if inside.any() else after[64:110, 40:88].reshape(-1, 3)
     bright = colours @ LUMA
     teeth = colours[bright >= np.percentile(bright, 80)].mean(axis=0)
-    skin = _skin(decoded, moved)
+    skin = _skin(after, warp)
     level = max(float(teeth @ LUMA), _LEAST + _OF_SKIN * float(skin @ LUMA))
     level = min(level, _BRIGHTEST)
     tint = (skin / max(float(skin @ LUMA), 1e-3)) ** _TINT
-    light = cv2.remap(decoded @ LUMA, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    light = cv2.remap(after @ LUMA, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     light = np.clip(light / max(float(teeth @ LUMA), 1e-3), *_LIGHT)
     high, _ = edges(lips, x)
     under = np.clip((y - high) / _SHADOW, 0, 1)
     half = (lips.x[-1] - lips.x[0]) / 2
     aside = np.clip((1 - np.abs(x - (lips.x[0] + lips.x[-1]) / 2) / half) / _CORNER, 0, 1)
     shade = (0.62 + 0.38 * under) * (0.45 + 0.55 * aside)
-    middle = float(moved.targets[[51, 57, 33], 0].mean())
+    middle = float(warp.targets[[51, 57, 33], 0].mean())
     shape = light * shade * relief_at(lips, middle, x, y, scale)
     return np.asarray(255 * level * shape[:, :, None] * tint, np.float32)
 
 
-def _skin(decoded: Floats, moved: FaceWarp) -> Floats:
+def _skin(after: Floats, warp: FaceWarp) -> Floats:
     """Return the colour (3,) of the cheeks."""
     found = []
     for pair in ([2, 31], [14, 35]):
-        x, y = np.clip(np.round(moved.targets[pair].mean(axis=0)), 4, 123).astype(int)
-        found.append(decoded[y - 4 : y + 5, x - 4 : x + 5].reshape(-1, 3))
+        x, y = np.clip(np.round(warp.targets[pair].mean(axis=0)), 4, 123).astype(int)
+        found.append(after[y - 4 : y + 5, x - 4 : x + 5].reshape(-1, 3))
     return np.asarray(np.median(np.concatenate(found), axis=0), np.float32).clip(0.01, 1)
 
 
-def _meet(patch: Floats, lips: Lips, x: Floats, y: Floats) -> Floats:
+def darken_seam(scene: Scene) -> Content:
     """Darken the line along which lips have come to meet."""
+    lips, x, y = scene.warp.after, scene.x, scene.y
     apart = y - np.interp(x, lips.x, lips.line)
     half = (lips.x[-1] - lips.x[0]) / 2
     sideways = np.clip(1 - np.abs(x - (lips.x[0] + lips.x[-1]) / 2) / max(half, 1e-6), 0, 1)
     dark = _SEAM * np.exp(-((apart / _SEAM_WIDTH) ** 2)) * np.minimum(1, 4 * sideways)
-    return np.asarray(patch * (1 - dark[:, :, None]), np.float32)
+    pixels = np.asarray(scene.patch * (1 - dark[:, :, None]), np.float32)
+    return Content(slice(None), slice(None), pixels, np.zeros(x.shape, np.float32))

@@ -1,12 +1,13 @@
-"""Bring the photo's own detail back: transfer the change, not the decoded face.
+"""Transfer the change between two pictures of a face to the photo's own pixels.
 
-The decoder's face is 128 pixels wide, smooth, and a slightly other person. What is carried over is
-what changes between two decodes, of the face as it is and as it is edited:
+A model's face is 128 pixels wide, smooth, and a slightly other person. What is transferred is what
+changes between two pictures of it, of the face as it is and as it is edited:
 
 1. what moves is moved: the photo's own pixels, at its own resolution (see :mod:`.warp`);
-2. what the motion does not explain is added as the difference of the decodes. Adding a smile must
-   not redden the skin, so unless the edit is about tone, the difference loses its low frequencies;
-3. between lips that part or meet there is nothing to move: see :mod:`.interior`.
+2. what the warp does not explain is added as the difference of the two pictures. Adding a smile
+   must not redden the skin, so unless the edit is about color, the difference is high-pass
+   filtered;
+3. between lips that part or meet there is nothing to move: see :mod:`.content`.
 
 Residual editing goes back to Shen and Liu, "Learning residual images for face attribute
 manipulation", CVPR 2017; moving the photo by a field found at low resolution to Dorta et al., "The
@@ -15,19 +16,18 @@ GAN that warped", CVPR 2020.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.mouth import between, window
-from faceflex.compose.mouth_interior import fill_mouth
-from faceflex.compose.warp import FaceWarp, crop_places, merge_fields, warp_crop
+from faceflex.compose.change import FaceChange
+from faceflex.compose.lips_motion import between, window
+from faceflex.compose.warp import FaceWarp, crop_coordinates, merge_fields, warp_crop
 from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
 from faceflex.faces.region import LUMA, Region
-from faceflex.methods.attribute_styles import TransferStyle
 
 _LIGHT = 7.0  # Pixels of the crop: the light that decodes lack is smoother than that.
 _DOUBT = 0.35  # Pixels that the motion is off by, for each that it moves ...
@@ -39,8 +39,6 @@ _LITTLE = 0.02  # Changes of a colour that hardly count.
 _LIP_ROOM = 5  # Pixels around lips that move.
 _LINE_ROOM = 3.0  # Pixels around the mouth's line where the two sides are told apart exactly.
 
-_AS_SHAPE = TransferStyle()
-
 Crop = NDArray[np.float32]
 
 
@@ -51,44 +49,44 @@ def smooth(crop: Crop, weight: NDArray[np.float32], width: float = _LIGHT) -> Cr
     return np.asarray(total / np.maximum(share, 1e-3), np.float32)
 
 
-def warp_residual(after: Crop, there: Crop, moved: FaceWarp) -> Crop:
-    """Return what a motion does not explain of the change between two decodes.
+def warp_residual(after: Crop, there: Crop, warp: FaceWarp) -> Crop:
+    """Return what a warp does not explain of the change between two decodes.
 
-    A motion that is off by a part of a pixel leaves a rim along every edge that it moves: an old
+    A warp that is off by a part of a pixel leaves a rim along every edge that it moves: an old
     lip, a ghost of a tooth. So what such an error could make is taken off the difference, the more
     the farther a place moves.
 
     Parameters
     ----------
     after, there
-        (128, 128, 3) decodes: of the edited face, and of the face as it was, moved.
-    moved
-        The motion.
+        (128, 128, 3) decodes: of the edited face, and of the face as it was, warped.
+    warp
+        How the face moves.
 
     Returns
     -------
     (128, 128, 3).
     """
     change = after - there
-    field = moved.crop_field
+    field = warp.crop_field
     doubt = np.minimum(_DOUBT * np.hypot(field[..., 0], field[..., 1]), _MOST_DOUBT)
     doubt = cv2.GaussianBlur(doubt, (0, 0), 2.0)[:, :, None]
     steep = np.maximum(*(np.hypot(*_slopes(p)) for p in (there, after)))
     size = cv2.GaussianBlur(np.linalg.norm(change, axis=2), (0, 0), 1.0)[:, :, None] + 1e-6
     error = doubt * np.linalg.norm(steep, axis=2, keepdims=True)
-    kept = np.clip(1 - error / size, 0, 1) * (1 - _lip_zone(moved))[:, :, None]
+    kept = np.clip(1 - error / size, 0, 1) * (1 - _lip_zone(warp))[:, :, None]
     return np.asarray(change * kept, np.float32)
 
 
-def _lip_zone(moved: FaceWarp) -> NDArray[np.float32]:
+def _lip_zone(warp: FaceWarp) -> NDArray[np.float32]:
     """Return (128, 128): where lips are that have moved, 0 to 1.
 
     Decodes know less of lips than the photo does: they blur them, and have them a little elsewhere.
     """
-    lips = np.concatenate([moved.start[48:60], moved.targets[48:60]])
+    lips = np.concatenate([warp.landmarks[48:60], warp.targets[48:60]])
     zone = fill_hull(lips, SIZE, grow=_LIP_ROOM).astype(np.float32)
     zone = cv2.GaussianBlur(zone, (0, 0), 2.5)
-    far = np.linalg.norm((moved.targets - moved.start)[48:68], axis=1).max()
+    far = np.linalg.norm((warp.targets - warp.landmarks)[48:68], axis=1).max()
     return zone * np.float32(np.clip(far / 4, 0, 1))
 
 
@@ -125,8 +123,8 @@ def limit_removal(own: Crop, change: Crop) -> Crop:
     return change * cv2.GaussianBlur(share, (0, 0), 1.5)[:, :, None]
 
 
-def _brought(region: Region, crop: NDArray[np.float32]) -> NDArray[np.float32]:
-    return region.bring(np.ascontiguousarray(crop, dtype=np.float32))
+def _to_region(region: Region, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    return region.from_crop(np.ascontiguousarray(crop, dtype=np.float32))
 
 
 def _slopes(crop: Crop) -> tuple[Crop, Crop]:
@@ -137,15 +135,15 @@ def _slopes(crop: Crop) -> tuple[Crop, Crop]:
     return dx, dy
 
 
-def _move(
+def _resample(
     picture: NDArray[np.uint8],
     region: Region,
-    moved: FaceWarp,
+    warp: FaceWarp,
     x: NDArray[np.float32],
     y: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Resample a region of the photo through a motion; float32 in 0 to 255."""
-    shift = _shift(region, moved, x, y)
+    """Resample a region of the photo through a warp; float32 in 0 to 255."""
+    shift = _shift(region, warp, x, y)
     across, down = shift[..., 0].copy(), shift[..., 1].copy()
     across += np.arange(region.size[0], dtype=np.float32)
     down += np.arange(region.size[1], dtype=np.float32)[:, None]
@@ -156,40 +154,62 @@ def _move(
 
 
 def _shift(
-    region: Region, moved: FaceWarp, x: NDArray[np.float32], y: NDArray[np.float32]
+    region: Region, warp: FaceWarp, x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return (h, w, 2): where each pixel comes from, relative to it, in pixels of the photo."""
     back = np.linalg.inv(region.matrix[:, :2]).astype(np.float32).T
-    fields = [f @ back for f in moved.fields]
+    fields = [f @ back for f in warp.fields]
 
     def joined(part: Region, x: NDArray[np.float32], y: NDArray[np.float32]) -> Crop:
-        upper, lower = (part.bring(f) for f in fields)
-        return merge_fields(moved, upper, lower, x, y)
+        upper, lower = (part.from_crop(f) for f in fields)
+        return merge_fields(warp, upper, lower, x, y)
 
     if region.step == 1:
         return joined(region, x, y)
     # It is sharp along the mouth's line only; elsewhere a lower resolution will do.
-    shift = region.enlarge(joined(region.coarse, *region.coarse.places()))
-    rows, columns = window(moved.after, x, y, _LINE_ROOM)
+    shift = region.enlarge(joined(region.coarse, *region.coarse.coordinates()))
+    rows, columns = window(warp.after, x, y, _LINE_ROOM)
     if rows.stop > rows.start and columns.stop > columns.start:
         at = rows, columns
         shift[at] = joined(region.part(rows, columns), x[at], y[at])
     return shift
 
 
+@dataclass(frozen=True)
+class Transferred:
+    """A region of the photo after a transfer.
+
+    Attributes
+    ----------
+    patch
+        (h, w, 3) float32 in 0 to 255.
+    warp
+        How the face moved; None when nothing did.
+    after
+        (128, 128, 3) float32: the edited face in the photo's light.
+    warped
+        (h, w, 3) float32: the region with its pixels moved, nothing added; None unless recorded.
+    residual
+        (128, 128, 3) float32: what the warp does not explain; None when nothing moved.
+    """
+
+    patch: NDArray[np.float32]
+    warp: FaceWarp | None
+    after: Crop
+    warped: NDArray[np.float32] | None = None
+    residual: Crop | None = None
+
+
 def transfer(
     photo: NDArray[np.uint8],
     region: Region,
     crop: NDArray[np.uint8],
-    before: Crop,
-    after: Crop,
-    moved: FaceWarp | None = None,
-    how: TransferStyle = _AS_SHAPE,
+    change: FaceChange,
+    warp: FaceWarp | None,
     *,
-    blur: float = 0.0,
-    trace: dict[str, Any] | None = None,
-) -> NDArray[np.float32]:
-    """Return the region with the change between two decodes carried over.
+    record: bool = False,
+) -> Transferred:
+    """Transfer a change to the photo.
 
     Parameters
     ----------
@@ -199,51 +219,42 @@ def transfer(
         Where the face is.
     crop
         (128, 128, 3) uint8, the aligned face.
-    before, after
-        (128, 128, 3) float32 in [0, 1], decodes of the face as it is and as edited.
-    moved
-        How the landmarks move; None when nothing does.
-    how
-        How the change is carried over.
-    blur
-        How blurred the photo is, in its pixels.
-    trace
-        Gets the stages in between: ``moved``, the motion; ``warped``, the region with its pixels
-        moved; ``warp_residual``, what the motion leaves over; ``new``, (h, w) where new content is
-        shown.
-
-    Returns
-    -------
-    (h, w, 3) float32 in 0 to 255.
+    change
+        What changes, and how it is transferred.
+    warp
+        How the face moves; None when nothing does.
+    record
+        Also keep the region as it was warped.
     """
     picture = region.cut(photo)
+    before, after, style = change.before, change.after, change.style
     everywhere = np.ones((SIZE, SIZE), np.float32)
-    if moved is None:
-        change = after - before
-        if how.tone < 1:
-            change = change - np.float32(1 - how.tone) * smooth(change, everywhere, how.scale)
-            if how.taken > 0:
-                less = limit_removal(np.float32(crop) / np.float32(255), change)
-                change = change + np.float32(how.taken) * (less - change)
-        return picture + _brought(region, 255 * change)
-    x, y = region.places()
-    patch = _move(picture, region, moved, x, y)
-    warped = patch.copy() if trace is not None else None
-    there = warp_crop(before, moved)
-    outside = 1 - between(moved.after, *crop_places(), 1.0)
-    change = warp_residual(after, there, moved) * outside[:, :, None]
+    if warp is None:
+        added = after - before
+        if style.color < 1:
+            low = smooth(added, everywhere, style.highpass_sigma)
+            added = added - np.float32(1 - style.color) * low
+            if style.removal > 0:
+                less = limit_removal(np.float32(crop) / np.float32(255), added)
+                added = added + np.float32(style.removal) * (less - added)
+        return Transferred(picture + _to_region(region, 255 * added), None, after)
+    x, y = region.coordinates()
+    patch = _resample(picture, region, warp, x, y)
+    warped = patch.copy() if record else None
+    there = warp_crop(before, warp)
+    outside = 1 - between(warp.after, *crop_coordinates(), 1.0)
+    residual = warp_residual(after, there, warp) * outside[:, :, None]
     light = smooth(np.float32(crop) / np.float32(255) - before, everywhere)
-    if how.tone < 1:
-        shape = (change - smooth(change, outside, how.scale)) * outside[:, :, None]
-        shading = _shading(there + light, shape, how.depth) * np.float32(1 - how.tone)
-        patch *= _brought(region, 1 + shading)[:, :, None]
-    if how.tone > 0:
-        patch += _brought(region, np.float32(255 * how.tone) * change)
-    if trace is not None:
-        trace.update(moved=moved, warped=warped, warp_residual=change)
-    return fill_mouth(patch, picture, region, moved, after + light, x, y, blur, trace)
+    if style.color < 1:
+        low = smooth(residual, outside, style.highpass_sigma)
+        shape = (residual - low) * outside[:, :, None]
+        shading = _shading(there + light, shape, style.max_shading) * np.float32(1 - style.color)
+        patch *= _to_region(region, 1 + shading)[:, :, None]
+    if style.color > 0:
+        patch += _to_region(region, np.float32(255 * style.color) * residual)
+    return Transferred(patch, warp, after + light, warped, residual)
 
 
 def paste(region: Region, after: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the decode itself in the region, as Face Flex pastes it: (h, w, 3), 0 to 255."""
-    return region.bring(np.ascontiguousarray(after * 255, dtype=np.float32))
+    """Return a model's face itself in the region, as Face Flex pastes it: (h, w, 3), 0 to 255."""
+    return region.from_crop(np.ascontiguousarray(after * 255, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""Move a photo's own pixels: smooth fields from how the 68 landmarks move.
+"""Move a photo's own pixels: smooth fields from where the 68 landmarks go.
 
 A field is a thin-plate spline (Bookstein 1989) through the landmarks where they go, at rest at the
 mask's edge, and checked to be free of folds. It says where each pixel of the edited face comes
@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.mouth import move_lips, side
-from faceflex.faces.align import RIGID_LANDMARKS, SIZE, estimate_similarity, transform_points
+from faceflex.compose.lips_motion import move_lips_with, side
+from faceflex.faces.align import SIZE
 from faceflex.faces.lips import SAMPLES, Lips, lips_from_landmarks
 from faceflex.faces.mask import face_outline, fill_hull
 
@@ -28,9 +28,9 @@ GRID = 64
 _RELAX = 2e-5  # Lets landmarks give way a little where they pull apart.
 _REST = 9.0  # Pixels of the crop over which a field comes to rest at the mask's edge.
 _MIN_JACOBIAN = 0.12
+_SHORTER, _SHORTEST = 0.8, 0.02  # A motion that folds is shortened by this factor, down to this.
 _UPPER = tuple(range(17, 55))  # Face and upper lip; the inner lips come from their edges.
 _LOWER = (*range(17, 49), *range(54, 60))
-_WIDENING = (*range(27, 36), *range(48, 68))
 _COLUMNS = np.linspace(0, SAMPLES - 1, 11).round().astype(int)
 
 Field = NDArray[np.float32]
@@ -45,7 +45,7 @@ class FaceWarp:
     upper, lower
         (64, 64, 2) float32: where each node's pixel comes from, relative to the node, in pixels of
         the crop; above the mouth's line and below it.
-    start, targets
+    landmarks, targets
         (68, 2) float32: where the landmarks are, and where they go, in pixels of the crop.
     before, after
         The inner lips there.
@@ -53,7 +53,7 @@ class FaceWarp:
 
     upper: Field
     lower: Field
-    start: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
     targets: NDArray[np.float32]
     before: Lips
     after: Lips
@@ -70,7 +70,7 @@ class FaceWarp:
     @cached_property
     def crop_field(self) -> Field:
         """(128, 128, 2): both fields, joined along the mouth's line."""
-        return merge_fields(self, *self.fields, *crop_places())
+        return merge_fields(self, *self.fields, *crop_coordinates())
 
 
 def _nodes() -> NDArray[np.float64]:
@@ -80,9 +80,9 @@ def _nodes() -> NDArray[np.float64]:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def _rest_weight(points: NDArray[np.floating]) -> NDArray[np.float32]:
+def _rest_weight(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return (64, 64): 0 at and outside the mask's edge, rising to 1 inside."""
-    inside = fill_hull(points, SIZE, raise_brows=True).astype(np.uint8)
+    inside = fill_hull(landmarks, SIZE, raise_brows=True).astype(np.uint8)
     inside[[0, -1]] = inside[:, [0, -1]] = 0
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     rise = np.clip((distance - 1.5) / _REST, 0, 1)
@@ -107,13 +107,13 @@ def _kernel(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floa
 
 
 def thin_plate_spline(
-    places: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.float64]
+    points: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Interpolate smoothly: a thin-plate spline, slightly relaxed.
 
     Parameters
     ----------
-    places, values
+    points, values
         (N, 2) where values are known, and (N, 2) values.
     at
         (M, 2) where they are wanted.
@@ -122,13 +122,14 @@ def thin_plate_spline(
     -------
     (M, 2).
     """
-    n = len(places)
+    n = len(points)
     # Coordinates near 1 keep the system well conditioned.
-    a, b = places / SIZE, at / SIZE
-    flat = np.column_stack([np.ones(n), a])
+    a, b = points / SIZE, at / SIZE
+    affine = np.column_stack([np.ones(n), a])
+    # [K + relaxation, P; P^T, 0]: the spline's bending part, and an affine part beside it.
     system = np.zeros((n + 3, n + 3))
     system[:n, :n] = _kernel(a, a) + _RELAX * np.eye(n)
-    system[:n, n:], system[n:, :n] = flat, flat.T
+    system[:n, n:], system[n:, :n] = affine, affine.T
     weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))]))
     # The many places are evaluated in single precision: it is a field in pixels.
     near = _kernel(b.astype(np.float32), a.astype(np.float32)) @ weights[:n].astype(np.float32)
@@ -136,112 +137,104 @@ def thin_plate_spline(
     return result
 
 
-def _spline(to: NDArray[np.floating], home: NDArray[np.floating]) -> Field:
-    """Return the field that brings places (N, 2) home."""
-    values = np.asarray(home, np.float64) - to
-    field = thin_plate_spline(np.asarray(to, np.float64), values, _nodes())
+def _backward_field(targets: NDArray[np.floating], sources: NDArray[np.floating]) -> Field:
+    """Return the field that leads from ``targets`` (N, 2) back to ``sources``."""
+    values = np.asarray(sources, np.float64) - targets
+    field = thin_plate_spline(np.asarray(targets, np.float64), values, _nodes())
     return np.float32(field.reshape(GRID, GRID, 2))
 
 
-def remove_rigid_motion(
-    points: NDArray[np.floating], shift: NDArray[np.floating]
-) -> NDArray[np.float32]:
-    """Return a shift of landmarks without what moves, turns or scales the whole head.
-
-    A shift read in aligned crops has some of that: a wider mouth makes the same face fit the
-    template at another scale. The nose and the corners of the eyes hold the head still.
-    """
-    goal = np.asarray(points + shift, np.float32)
-    still = list(RIGID_LANDMARKS)
-    back = estimate_similarity(goal[still], np.asarray(points)[still])
-    return np.asarray(transform_points(back, goal) - points, np.float32)
+def _part_way(start: Lips, end: Lips, share: float) -> Lips:
+    """Return the lips ``share`` of the way from ``start`` to ``end``."""
+    parts = ((start.x, end.x), (start.upper, end.upper), (start.lower, end.lower))
+    return Lips(*(np.float32(a + np.float32(share) * (b - a)) for a, b in parts))
 
 
 def estimate_warp(
-    points: NDArray[np.floating],
-    shift: NDArray[np.floating],
+    landmarks: NDArray[np.floating],
+    targets: NDArray[np.floating],
     lips: Lips | None = None,
-    *,
-    width: float = 1.0,
+    lip_targets: Lips | None = None,
 ) -> FaceWarp:
-    """Work out how a face moves when its landmarks do.
+    """Estimate how a face moves when its landmarks do.
 
     Parameters
     ----------
-    points
-        (68, 2) landmarks in pixels of the 128-pixel crop.
-    shift
-        (68, 2) how far each is to move.
+    landmarks, targets
+        (68, 2) where the landmarks are, and where they go, in pixels of the 128-pixel crop. The jaw
+        (0 to 16) lies on the mask's edge, where everything rests.
     lips
         The inner lips, where they are known better than from the landmarks.
-    width
-        How much of the sideways motion of mouth and nose is made.
+    lip_targets
+        Where they go; as their landmarks do, by default.
 
     Returns
     -------
-    The motion; where the shift would fold the picture, as much of it as does not.
+    The warp; where it would fold the picture, as much of it as does not.
     """
-    start = np.asarray(points, np.float32)
-    whole = remove_rigid_motion(start, shift)
-    whole[list(_WIDENING), 0] *= np.float32(width)
+    start, end = np.asarray(landmarks, np.float32), np.asarray(targets, np.float32)
     before = lips or lips_from_landmarks(start)
-    still = np.zeros((GRID, GRID, 2), np.float32)
+    final = lip_targets or move_lips_with(before, start, end)
     rest = _rest_weight(start)[:, :, None]
     # The outline itself rests: jaw and raised brows lie on the mask's edge.
     outline = face_outline(start)
     anchors = np.concatenate([outline, 0.5 * (outline + np.roll(outline, 1, axis=0))])
-    share = 1.0 if whole.any() else 0.0
-    while share > 0.02:
-        after, goal = move_lips(before, start, np.float32(share) * whole)
+    share = 1.0 if (start != end).any() else 0.0
+    while share > _SHORTEST:
+        goal, after = end, final
+        if share < 1:
+            goal = start + np.float32(share) * (end - start)
+            after = _part_way(before, final, share)
         fields = []
-        for used, edge in ((_UPPER, "upper"), (_LOWER, "lower")):
-            to, home = (
+        for group, edge in ((_UPPER, "upper"), (_LOWER, "lower")):
+            to, source = (
                 np.concatenate(
-                    [p[list(used)], np.stack([m.x, getattr(m, edge)], axis=1)[_COLUMNS], anchors]
+                    [p[list(group)], np.stack([m.x, getattr(m, edge)], axis=1)[_COLUMNS], anchors]
                 )
                 for p, m in ((goal, after), (start, before))
             )
-            fields.append(_spline(to, home) * rest)
+            fields.append(_backward_field(to, source) * rest)
         if min(float(jacobian(f).min()) for f in fields) >= _MIN_JACOBIAN:
             return FaceWarp(fields[0], fields[1], start, goal, before, after)
-        share *= 0.8
+        share *= _SHORTER
+    still = np.zeros((GRID, GRID, 2), np.float32)
     return FaceWarp(still, still, start, start, before, before)
 
 
 def merge_fields(
-    moved: FaceWarp, upper: Field, lower: Field, x: NDArray[np.float32], y: NDArray[np.float32]
+    warp: FaceWarp, upper: Field, lower: Field, x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> Field:
-    """Join both fields along the mouth's line.
+    """Merge the fields of both lips along the mouth's line.
 
     Parameters
     ----------
-    moved
-        The motion.
+    warp
+        The warp.
     upper, lower
         (h, w, 2) its fields, at some resolution.
     x, y
-        (h, w) the places there, in pixels of the crop.
+        (h, w) the coordinates there, in pixels of the crop.
 
     Returns
     -------
     (h, w, 2).
     """
-    joined = upper - lower
-    joined *= side(moved.after, x, y)[:, :, None]
-    joined += lower
-    return joined
+    merged = upper - lower
+    merged *= side(warp.after, x, y)[:, :, None]
+    merged += lower
+    return merged
 
 
-def crop_places() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def crop_coordinates() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return x and y, (128, 128) each, of the crop's pixels."""
     line = np.arange(SIZE, dtype=np.float32)
     x, y = np.meshgrid(line, line)
     return x, y
 
 
-def warp_crop(crop: NDArray[np.float32], moved: FaceWarp) -> NDArray[np.float32]:
-    """Resample a (128, 128, C) float32 crop through a motion."""
-    field, (x, y) = moved.crop_field, crop_places()
+def warp_crop(crop: NDArray[np.float32], warp: FaceWarp) -> NDArray[np.float32]:
+    """Resample a (128, 128, C) float32 crop through a warp."""
+    field, (x, y) = warp.crop_field, crop_coordinates()
     return cv2.remap(
         crop, x + field[..., 0], y + field[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )

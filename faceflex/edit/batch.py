@@ -7,63 +7,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from faceflex.edit.editor import Editor
 from faceflex.edit.options import EditOptions, Target
-from faceflex.edit.photo_job import ReadSource, edit_one, in_order
+from faceflex.edit.photo_job import ReadSource, edit_photo_file
+from faceflex.edit.result import OutputResult, PhotoResult
 from faceflex.errors import AssetError, FaceflexError, NoFaceError, UsageError, unforeseen
 from faceflex.parallel.process_pool import (
     WorkerCrashed,
     default_jobs,
     one_thread,
-    run_in_processes,
-    run_on_cluster,
 )
+from faceflex.parallel.run_tasks import run_tasks
+from faceflex.parallel.threads import in_order
 
 Task = tuple[str, Target]
-Record = dict[str, Any]
 
 _WORTH_PROCESSES = 3  # Photos for each process that make up for the time it takes to start.
 _AHEAD = 2  # Photos for each process that are read ahead.
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a photo.
-
-    Attributes
-    ----------
-    photo
-        Its name.
-    kind
-        ``done``, ``skipped`` (nothing was left to write), ``no face`` or ``failed``.
-    made
-        Pictures written.
-    error
-        Why it failed, in one line.
-    told
-        Whether records of refused outputs have told that.
-    """
-
-    photo: str
-    kind: str
-    made: int = 0
-    error: str = ""
-    told: bool = False
-
-
 def edit_photo(
-    job: EditOptions, editor: Editor, task: Task, read: ReadSource, threads: int = 1
-) -> Iterator[Record | Outcome]:
+    options: EditOptions, editor: Editor, task: Task, read: ReadSource, threads: int = 1
+) -> Iterator[OutputResult | PhotoResult]:
     """Edit one photo, whatever it is.
 
     Yields
     ------
-    A record for each output as it is made, or that is refused, and the outcome at the end.
+    A result for each output as it is made, or that is refused, and the photo's at the end.
 
     Raises
     ------
@@ -73,35 +47,34 @@ def edit_photo(
     name, target = task
     made, refused = 0, ""
     try:
-        for record in edit_one(job, editor, name, target, read, threads):
-            if record["output"] is None:
-                refused = refused or record["error"]
-            made += record["output"] is not None
-            yield record
+        for result in edit_photo_file(options, editor, name, target, read, threads):
+            refused = refused or result.error
+            made += result.output is not None
+            yield result
     except (AssetError, UsageError):
         raise  # A model's fault, or the command's: it would be the same with every photo.
     except NoFaceError as error:
-        yield Outcome(name, "no face", made, str(error))
+        yield PhotoResult(name, "no face", made, str(error))
     except FaceflexError as error:
-        yield Outcome(name, "failed", made, str(error))
+        yield PhotoResult(name, "failed", made, str(error))
     except Exception as error:
         if os.environ.get("FACEFLEX_DEBUG") and not isinstance(error, MemoryError):
             raise
-        yield Outcome(name, "failed", made, f"{name}: {unforeseen(error)}")
+        yield PhotoResult(name, "failed", made, f"{name}: {unforeseen(error)}")
     else:
         kind = "failed" if refused else "done" if made else "skipped"
-        yield Outcome(name, kind, made, refused, told=True)
+        yield PhotoResult(name, kind, made, refused, reported=True)
 
 
 def _read_path(argument: str) -> tuple[bytes | str, str]:
     return argument, argument
 
 
-def _work(shared: tuple[EditOptions, Editor], task: Task) -> Iterator[Record | Outcome]:
+def _work(shared: tuple[EditOptions, Editor], task: Task) -> Iterator[OutputResult | PhotoResult]:
     """Edit one photo in a process beside others."""
     one_thread()
-    job, editor = shared
-    return edit_photo(job, editor, task, _read_path)
+    options, editor = shared
+    return edit_photo(options, editor, task, _read_path)
 
 
 def _read_ahead(tasks: Sequence[Task], ahead: int) -> Iterator[Task]:
@@ -124,14 +97,15 @@ def _will_need(name: str, advise: Any) -> None:
 
 
 def _on_threads(
-    job: EditOptions, editor: Editor, tasks: Sequence[Task], read: ReadSource, jobs: int
+    options: EditOptions, editor: Editor, tasks: Sequence[Task], read: ReadSource, jobs: int
 ) -> Iterator[tuple[int, Any]]:
     """Edit photos in threads: one accelerator works for the faces of several photos together."""
-    editor.codec, editor.vectors, editor.landmarks  # noqa: B018 - Loaded once, before the threads.
+    editor.method.load()  # Once, before the threads.
+    _ = editor.finder.landmarks
 
     def edit(numbered: tuple[int, Task]) -> list[tuple[int, Any]]:
         number, task = numbered
-        return [(number, result) for result in edit_photo(job, editor, task, read)]
+        return [(number, result) for result in edit_photo(options, editor, task, read)]
 
     todo = (partial(edit, numbered) for numbered in enumerate(_read_ahead(tasks, _AHEAD * jobs)))
     for results in in_order(todo, jobs):
@@ -147,20 +121,20 @@ def processes_for(count: int, jobs: int | None) -> int:
 
 
 def edit_photos(
-    job: EditOptions,
+    options: EditOptions,
     editor: Editor,
     tasks: Sequence[Task],
     read: ReadSource,
     *,
     jobs: int | None = None,
     cluster: str | None = None,
-) -> Iterator[tuple[int, Record | Outcome]]:
+) -> Iterator[tuple[int, OutputResult | PhotoResult]]:
     """Edit photos.
 
     Parameters
     ----------
-    job, editor
-        What to do, and with which models.
+    options, editor
+        What to do, and what edits.
     tasks
         Photos, and where their results go.
     read
@@ -176,25 +150,26 @@ def edit_photos(
     A photo's number, and what :func:`edit_photo` yields of it, as it is made.
     """
     count = processes_for(len(tasks), jobs)
-    shared = (job, editor)
+    shared = (options, editor)
     if cluster is not None:
-        results = run_on_cluster(_work, shared, tasks, cluster)
-    elif len(tasks) > 1 and editor.accelerated:
-        results = _on_threads(job, editor, tasks, read, jobs or default_jobs())
+        results = run_tasks(_work, shared, tasks, jobs=count, cluster=cluster)
+    elif len(tasks) > 1 and editor.method.accelerated:
+        results = _on_threads(options, editor, tasks, read, jobs or default_jobs())
     elif count > 1 and all(name != "-" for name, _ in tasks):
-        results = run_in_processes(_work, shared, _read_ahead(tasks, _AHEAD * count), count)
+        ahead = _read_ahead(tasks, _AHEAD * count)
+        results = run_tasks(_work, shared, ahead, jobs=count)
     else:
         one_thread()  # For each output; and results do not depend on how many there are.
         threads = default_jobs() if jobs is None else jobs
         results = (
             (number, result)
             for number, task in enumerate(_read_ahead(tasks, 1))
-            for result in edit_photo(job, editor, task, read, threads)
+            for result in edit_photo(options, editor, task, read, threads)
         )
     for number, result in results:
         if isinstance(result, WorkerCrashed):
             name = tasks[number][0]
             reason = f"{name}: the process that edited it died ({result.how}); out of memory?"
-            yield number, Outcome(name, "failed", 0, reason)
+            yield number, PhotoResult(name, "failed", 0, reason)
         else:
             yield number, result

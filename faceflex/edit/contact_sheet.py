@@ -1,4 +1,4 @@
-"""Contact sheets and overlays."""
+"""Contact sheets of sweeps, and photos with their faces drawn."""
 
 from __future__ import annotations
 
@@ -7,27 +7,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from faceflex.faces import Face
+from faceflex.photo.grid import captioned_grid, thumbnail
 
 CELL = 256
 """Long side of a contact sheet's pictures in pixels."""
-
-_CAPTION = 22
-
-
-def tile(rows: Sequence[NDArray[np.uint8]], gap: int = 2) -> NDArray[np.uint8]:
-    """Lay rows of (n, h, w, 3) uint8 pictures out on white."""
-    height, width = rows[0].shape[1:3]
-    columns = max(len(row) for row in rows)
-    shape = (len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3)
-    sheet = np.full(shape, 255, np.uint8)
-    for r, row in enumerate(rows):
-        for c, picture in enumerate(row):
-            y, x = r * (height + gap), c * (width + gap)
-            sheet[y : y + height, x : x + width] = picture
-    return sheet
 
 
 def window(shape: tuple[int, ...], faces: Sequence[Face]) -> tuple[slice, slice]:
@@ -43,15 +28,6 @@ def window(shape: tuple[int, ...], faces: Sequence[Face]) -> tuple[slice, slice]
     )
 
 
-def thumbnail(picture: NDArray[np.uint8], side: int = CELL) -> NDArray[np.uint8]:
-    """Return a picture shrunk (or enlarged) so that its long side has ``side`` pixels."""
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(np.ascontiguousarray(picture), size, interpolation=method)
-
-
 class ContactSheet:
     """A table of small pictures with captions: the original first, a row a sample.
 
@@ -62,29 +38,17 @@ class ContactSheet:
     """
 
     def __init__(self, original: NDArray[np.uint8]) -> None:
-        self._original = thumbnail(original)
+        self._original = thumbnail(original, CELL)
         self._rows: dict[str, list[tuple[str, NDArray[np.uint8]]]] = {}
 
     def add(self, row: str, caption: str, picture: NDArray[np.uint8]) -> None:
         """Add a picture to the end of the row called ``row``."""
         cells = self._rows.setdefault(row, [(f"original  {row}".rstrip(), self._original)])
-        cells.append((caption, thumbnail(picture)))
+        cells.append((caption, thumbnail(picture, CELL)))
 
     def draw(self) -> NDArray[np.uint8]:
         """Return the sheet, (H, W, 3) uint8."""
-        rows = list(self._rows.values()) or [[("original", self._original)]]
-        height, width = self._original.shape[:2]
-        width_all = max(len(r) for r in rows) * (width + 4) + 4
-        height_all = len(rows) * (height + _CAPTION + 4) + 4
-        sheet = Image.new("RGB", (width_all, height_all), "white")
-        draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-        for r, cells in enumerate(rows):
-            y = 4 + r * (height + _CAPTION + 4)
-            for c, (caption, picture) in enumerate(cells):
-                x = 4 + c * (width + 4)
-                draw.text((x + 2, y + 3), caption, fill=(40, 40, 40), font=font)
-                sheet.paste(Image.fromarray(picture), (x, y + _CAPTION))
-        return np.ascontiguousarray(np.asarray(sheet))
+        return captioned_grid(list(self._rows.values()) or [[("original", self._original)]])
 
 
 def draw_faces(rgb: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What an edit command does with each photo, and where results go."""
+"""How photos are edited beside what is changed: which faces, which files, where they go."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceflex.edit.request import Output, Request, plan
+from faceflex.edit.request import Output, Request, plan_outputs
 from faceflex.errors import PhotoError
 from faceflex.photo.formats import FORMATS
 
@@ -20,16 +20,14 @@ Inode = tuple[int, int]
 
 @dataclass(frozen=True)
 class EditOptions:
-    """What to do with each photo.
+    """How each photo is edited.
 
     Attributes
     ----------
     request
         The pictures to make.
     faces
-        Which faces, as :func:`faceflex.edit.request.choose_faces` takes them.
-    seed
-        Fixes which versions of the vectors are drawn.
+        Which faces, as :func:`faceflex.edit.selection.choose_faces` takes them.
     sheet, landmarks
         Also write a contact sheet of a sweep; the photo with its landmarks drawn.
     provenance
@@ -52,7 +50,6 @@ class EditOptions:
 
     request: Request
     faces: tuple[str, ...] = ()
-    seed: int = 0
     sheet: bool = True
     landmarks: bool = False
     provenance: bool = True
@@ -79,7 +76,7 @@ class EditOptions:
             raise PhotoError(f"{path}: is a photo to be edited; choose another output")
         if self.overwrite or self.skip_existing:
             return self.overwrite
-        raise PhotoError(f"{path}: exists; use --overwrite, --skip-existing or another --out")
+        raise PhotoError(f"{path}: exists; use `overwrite`, `skip_existing` or another `out`")
 
 
 @dataclass(frozen=True)
@@ -119,9 +116,9 @@ def stem_of(target: Target, argument: str) -> str:
     return target.stem or ("stdin" if argument == "-" else Path(argument).stem)
 
 
-def outputs_of(job: EditOptions, target: Target, argument: str, suffix: str) -> list[Output]:
+def outputs_of(options: EditOptions, target: Target, argument: str, suffix: str) -> list[Output]:
     """Return the pictures to make of a photo, in files with a suffix."""
-    outputs = plan(job.request, target.folder, stem_of(target, argument), suffix)
+    outputs = plan_outputs(options.request, target.folder, stem_of(target, argument), suffix)
     if target.file is not None or target.stdout:
         (only,) = outputs
         path = None if target.stdout else target.file
@@ -129,31 +126,31 @@ def outputs_of(job: EditOptions, target: Target, argument: str, suffix: str) -> 
     return outputs
 
 
-def extras_of(job: EditOptions, target: Target, argument: str, suffix: str) -> dict[str, Path]:
+def extras_of(options: EditOptions, target: Target, argument: str, suffix: str) -> dict[str, Path]:
     """Return where the contact sheet and the landmark picture go."""
     found: dict[str, Path] = {}
     if target.stdout:
         return found
-    if job.request.attributes and target.file is None and job.sheet:
+    if options.request.sweep and target.file is None and options.sheet:
         found["sheet"] = target.folder / "sheet.png"
-    if job.landmarks:
+    if options.landmarks:
         if target.file is not None:
             found["landmarks"] = target.file.with_name(f"{target.file.stem}-landmarks{suffix}")
-        elif job.request.attributes:
+        elif options.request.sweep:
             found["landmarks"] = target.folder / f"landmarks{suffix}"
         else:
             found["landmarks"] = target.folder / f"{stem_of(target, argument)}-landmarks{suffix}"
     return found
 
 
-def planned_paths(job: EditOptions, target: Target, argument: str) -> list[Path | None]:
+def planned_paths(options: EditOptions, target: Target, argument: str) -> list[Path | None]:
     """Return where the files of a photo would go, from its name alone; None: standard output.
 
     A photo without a suffix gets that of its format when it is opened; here it has none.
     """
     suffix = Path(argument).suffix
-    outputs = outputs_of(job, target, argument, suffix)
-    return [*(o.path for o in outputs), *extras_of(job, target, argument, suffix).values()]
+    outputs = outputs_of(options, target, argument, suffix)
+    return [*(o.path for o in outputs), *extras_of(options, target, argument, suffix).values()]
 
 
 def suffix_of(argument: str, form: str) -> str:

@@ -1,4 +1,4 @@
-"""Edit photos from files to files: what the command line runs."""
+"""Edit one photo, from its file to the files of its outputs."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import io
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceflex.edit.editor import Decodes, Editor
+from faceflex.edit.contact_sheet import CELL
+from faceflex.edit.editor import Editor, OpenPhoto, Steps
 from faceflex.edit.options import EditOptions, Target, extras_of, outputs_of, suffix_of
-from faceflex.edit.request import Output, choose_faces, strength_name
+from faceflex.edit.request import Output, strength_name
+from faceflex.edit.result import FaceResult, OutputResult
 from faceflex.errors import PhotoError
-from faceflex.faces import Face
-from faceflex.faces.aligned_face import AlignedFace, Edit
 from faceflex.files import close_stdout, remove_stale_temp
+from faceflex.methods.base import Shot
+from faceflex.parallel.threads import in_order
 from faceflex.photo import Photo, encode_photo, load_photo, write_file
 from faceflex.photo.formats import format_for
-from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE
-from faceflex.photo.provenance import encoded, is_marked, kept_or_not
+from faceflex.photo.grid import thumbnail
+from faceflex.photo.provenance import can_mark, encode_marked
 
 if TYPE_CHECKING:
     from faceflex.edit.contact_sheet import ContactSheet
@@ -39,36 +40,20 @@ _AT_WORK = 600e6  # Bytes of the pictures that threads may work on at once, beyo
 _PER_PIXEL, _PER_FACE_PIXEL = 8, 60  # Bytes that an output needs while it is made.
 
 
-def _edits(editor: Editor, job: EditOptions, outputs: Sequence[Output]) -> list[Edit]:
-    """Return what each output does to a face."""
-    drawn = {
-        name: editor.vectors.sample(name, job.request.samples, job.seed)
-        for name in job.request.attributes
-    }
-    fixed, edits = editor.edit_of(job.request.settings), []
-    for output in outputs:
-        edit = fixed
-        if output.attribute is not None and output.strength is not None:
-            version = drawn[output.attribute][output.sample - 1]
-            edit = editor.edit_of(output.settings, {output.attribute: version})
-        edits.append(edit)
-    return edits
-
-
-def edit_one(
-    job: EditOptions,
+def edit_photo_file(
+    options: EditOptions,
     editor: Editor,
     argument: str,
     target: Target,
     read: ReadSource,
     threads: int = 1,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[OutputResult]:
     """Edit one photo.
 
     Parameters
     ----------
-    job, editor
-        What to do, and with which models.
+    options, editor
+        What to do, and what edits.
     argument
         The photo: a path, or ``-``.
     target
@@ -80,7 +65,7 @@ def edit_one(
 
     Yields
     ------
-    A record for each output, as ``--json`` prints it, once the file is there.
+    A result for each output, once its file is there.
 
     Raises
     ------
@@ -89,56 +74,53 @@ def edit_one(
     """
     source, name = read(argument)
     photo = load_photo(source, name)
-    photo = photo.stripped() if job.strip else photo
+    photo = photo.stripped() if options.strip else photo
     suffix = suffix_of(argument, photo.format)
-    planned = outputs_of(job, target, argument, suffix)
-    extras = extras_of(job, target, argument, suffix)
+    planned = outputs_of(options, target, argument, suffix)
+    extras = extras_of(options, target, argument, suffix)
     for folder in {path.parent for path in (*(o.path for o in planned), *extras.values()) if path}:
         remove_stale_temp(folder)
-    outputs = [o for o in planned if o.path is None or job.is_free(o.path, argument)]
-    extras = {k: path for k, path in extras.items() if job.is_free(path, argument)}
+    outputs = [o for o in planned if o.path is None or options.is_free(o.path, argument)]
+    extras = {k: path for k, path in extras.items() if options.is_free(path, argument)}
     if not outputs and not extras:
         return
-    every = editor.find_faces(photo.rgb)
-    faces = choose_faces(every, job.faces, name)
+    opened = editor.open(photo.rgb, options.faces, name=name)
     if "landmarks" in extras:
         from faceflex.edit.contact_sheet import draw_faces
 
-        drawn = encode_photo(photo, draw_faces(photo.rgb, every))
-        write_file(extras["landmarks"], drawn, overwrite=job.overwrite)
+        drawn = encode_photo(photo, draw_faces(photo.rgb, opened.detected))
+        write_file(extras["landmarks"], drawn, overwrite=options.overwrite)
     # A sheet shows all outputs, also those that were there already.
     shown = planned if "sheet" in extras else outputs
     if shown:
-        making = _Making(job, editor, photo, source, target, faces)
-        yield from making.run(outputs, shown, extras.get("sheet"), threads)
+        job = _PhotoJob(options, opened, photo, source, target)
+        yield from job.run(outputs, shown, extras.get("sheet"), threads)
 
 
 @dataclass
 class _Made:
-    """One output: its record, and its cell of the contact sheet."""
+    """One output: its result, and its cell of the contact sheet."""
 
     output: Output
-    record: dict[str, Any] | None = None
+    result: OutputResult | None = None
     cell: NDArray[np.uint8] | None = None
 
 
-class _Making:
+class _PhotoJob:
     """Renders and writes the outputs of one photo."""
 
     def __init__(
         self,
-        job: EditOptions,
-        editor: Editor,
+        options: EditOptions,
+        opened: OpenPhoto,
         photo: Photo,
         source: bytes | str,
         target: Target,
-        faces: Sequence[Face],
     ) -> None:
-        self.job, self.editor, self.photo, self.source = job, editor, photo, source
+        self.options, self.opened, self.photo, self.source = options, opened, photo, source
         self.label = target.label or Path(photo.name).stem
         self.started = time.perf_counter()
-        self.faces = editor.prepare(photo.rgb, faces)
-        self.watch, self.alone = self._watch(), threading.Lock()
+        self.meter, self.lock = self._identity_meter(), threading.Lock()
 
     def run(
         self,
@@ -146,111 +128,156 @@ class _Making:
         shown: Sequence[Output],
         sheet_path: Path | None,
         threads: int,
-    ) -> Iterator[dict[str, Any]]:
-        """Make all, in order; yield their records."""
+    ) -> Iterator[OutputResult]:
+        """Make all, in order; yield their results."""
         sheet, crop = None, None
         if sheet_path is not None:
             from faceflex.edit.contact_sheet import ContactSheet, window
 
-            crop = window(self.photo.rgb.shape, [p.face for p in self.faces])
+            crop = window(self.photo.rgb.shape, [f.face for f in self.opened.faces])
             sheet = ContactSheet(self.photo.rgb[crop])
-        edits = _edits(self.editor, self.job, shown)
-        self._explain(edits)
+        shots = [o.shot(self.options.request.samples) for o in shown]
+        self._explain(shots)
         wanted = {o.path for o in outputs}
-        decodes = self.editor.decode(self.faces, edits)
         tasks = (
-            lambda o=output, e=edit, d=decoded: self._one(o, e, d, o.path in wanted, crop)  # type: ignore[misc]
-            for output, edit, decoded in zip(shown, edits, decodes, strict=True)
+            partial(self._make, output, shot, steps, output.path in wanted, crop)
+            for output, shot, steps in zip(shown, shots, self.opened.changes(shots), strict=True)
         )
         for made in in_order(tasks, min(threads, self._room(), len(shown))):
             self._show(sheet, made)
-            if made.record is not None:
-                now = time.perf_counter()
-                if "seconds" in made.record:
-                    made.record["seconds"] = round(now - self.started, 4)
-                    self.started = now
-                yield made.record
+            if made.result is not None:
+                yield self._timed(made.result)
         if sheet is not None and sheet_path is not None:
-            _write_png(sheet_path, sheet.draw(), self.job.overwrite)
+            _write_png(sheet_path, sheet.draw(), self.options.overwrite)
+
+    def _timed(self, result: OutputResult) -> OutputResult:
+        """Return a result with the seconds since the one before it."""
+        if result.error:
+            return result
+        now = time.perf_counter()
+        seconds, self.started = round(now - self.started, 4), now
+        return replace(result, seconds=seconds)
 
     def _room(self) -> int:
         """Return how many outputs memory allows at once."""
         height, width = self.photo.rgb.shape[:2]
-        face = max((p.region.mask.size for p in self.faces if p.region is not None), default=0)
+        regions = (f.region for f in self.opened.faces)
+        face = max((r.mask.size for r in regions if r is not None), default=0)
         needed = _PER_PIXEL * height * width + _PER_FACE_PIXEL * face
         return max(2, int(_AT_WORK / needed))
 
-    def _one(
+    def _make(
         self,
         output: Output,
-        edit: Edit,
-        decoded: Decodes,
+        shot: Shot,
+        steps: Steps,
         wanted: bool,
         crop: tuple[slice, slice] | None,
     ) -> _Made:
         """Make one output; several threads do so at once."""
-        picture = self.editor.draw(self.photo.rgb, self.faces, edit, decoded)
+        picture = self.opened.compose(steps)
         made = _Made(output)
         if crop is not None:
-            from faceflex.edit.contact_sheet import thumbnail
-
-            made.cell = thumbnail(picture[crop])
+            made.cell = thumbnail(picture[crop], CELL)
         if wanted:
-            made.record = self._write(output, picture)
+            made.result = self._write(output, shot, picture)
         return made
 
-    def _write(self, output: Output, picture: NDArray[np.uint8]) -> dict[str, Any]:
-        """Write an output, unless it is refused; return its record."""
-        distances: list[float | None] = [None] * len(self.faces)
-        if self.watch is not None:
-            with self.alone:
-                distances = self.watch.distances(picture)
-        limit = self.job.max_identity_distance
+    def _write(self, output: Output, shot: Shot, picture: NDArray[np.uint8]) -> OutputResult:
+        """Write an output, unless it is refused; return its result."""
+        distances: list[float | None] = [None] * len(self.opened.faces)
+        if self.meter is not None:
+            with self.lock:
+                distances = self.meter.distances(picture)
+        photo, options = self.photo, self.options
+        where = "-" if output.path is None else str(output.path)
+        result = OutputResult(
+            photo.name, where, output.attribute, output.strength, output.sample, output.settings
+        )
+        limit = options.max_identity_distance
         worst = max((d for d in distances if d is not None), default=0.0)
         if limit is not None and worst > limit:
-            return _refused(self.photo.name, output, worst, limit)
-        photo = self.photo
+            reason = f"identity distance {worst:.3f} exceeds {limit:g}; not written"
+            return replace(result, output=None, error=f"{where}: {reason}")
         form = photo.format if output.path is None else _format(output.path, photo)
-        data = encoded(self.job, self.editor, photo, picture, output, form, self.source)
+        provenance = self.opened.editor.provenance(shot)
+        # Credentials say more than a photo without metadata should.
+        hidden = options.strip and photo.credentials
+        data = encode_marked(
+            photo,
+            picture,
+            form,
+            provenance,
+            mark=options.provenance,
+            signer=options.signer,
+            original=None if hidden else self.source,
+        )
         if output.path is None:
             _to_stdout(data)
         else:
-            write_file(output.path, data, overwrite=self.job.overwrite)
-        provenance = DIGITAL_SOURCE_TYPE if is_marked(self.job, form) else None
-        record = _record(photo.name, output, provenance, self.faces, distances)
-        return record | kept_or_not(self.job, photo)
+            write_file(output.path, data, overwrite=options.overwrite)
+        c2pa, notes = self._kept()
+        return replace(
+            result,
+            provenance=provenance if options.provenance and can_mark(form) else None,
+            faces=self._face_results(distances),
+            c2pa=c2pa,
+            notes=notes,
+        )
+
+    def _face_results(self, distances: Sequence[float | None]) -> list[FaceResult]:
+        return [
+            FaceResult(
+                a.face.index,
+                a.face.box,
+                round(a.face.score, 4),
+                None if distance is None else round(distance, 4),
+                a.warnings,
+            )
+            for a, distance in zip(self.opened.faces, distances, strict=True)
+        ]
+
+    def _kept(self) -> tuple[str, list[str]]:
+        """Return what becomes of content credentials, and what could not be kept of the photo."""
+        notes = list(self.photo.notes)
+        if self.options.signer is not None:
+            return "signed", notes
+        if not self.photo.credentials:
+            return "none", notes
+        notes.append("its content credentials (C2PA) would no longer be true; left out")
+        return "dropped", notes
 
     def _show(self, sheet: ContactSheet | None, made: _Made) -> None:
         """Put an output on the contact sheet."""
         output = made.output
         if sheet is None or made.cell is None or output.strength is None:
             return
-        row = f"sample {output.sample}" if self.job.request.samples > 1 else ""
+        row = f"sample {output.sample}" if self.options.request.samples > 1 else ""
         caption = f"{output.attribute} {strength_name(output.strength)}"
         sheet.add(f"{output.attribute} {row}".rstrip(), caption, made.cell)
 
-    def _watch(self) -> IdentityMeter | None:
-        """Return what measures identity, if the job asks for it."""
-        limit = self.job.max_identity_distance
-        if limit is None and not self.job.identity:
+    def _identity_meter(self) -> IdentityMeter | None:
+        """Return what measures identity, if the options ask for it."""
+        limit = self.options.max_identity_distance
+        if limit is None and not self.options.identity:
             return None
         from faceflex.faces.recognition import IdentityMeter, available
 
         if limit is None and not available():
             return None
-        points = [p.face.points for p in self.faces]
-        return IdentityMeter(self.editor.landmarks, self.photo.rgb, points)
+        points = [a.face.points for a in self.opened.faces]
+        return IdentityMeter(self.opened.editor.finder.landmarks, self.photo.rgb, points)
 
-    def _explain(self, edits: Sequence[Edit]) -> None:
+    def _explain(self, shots: Sequence[Shot]) -> None:
         """Write the stages of the strongest edit, a folder for each face."""
-        if self.job.explain is None:
+        if self.options.explain is None:
             return
-        from faceflex.edit.stages import explain, sheet
+        from faceflex.edit.stages import draw_stages, stages_sheet
 
-        strongest = max(edits, key=lambda e: e.size)
-        place = self.job.explain / self.label
-        for face in self.faces:
-            stages = explain(self.editor, self.photo.rgb, face, strongest)
+        strongest = max(shots, key=lambda shot: sum(abs(v) for _, v in shot.settings))
+        place = self.options.explain / self.label
+        for number, face in enumerate(self.opened.faces):
+            stages = draw_stages(self.opened, number, strongest)
             folder = place / f"face-{face.face.index}"
             remove_stale_temp(folder)
             files = {
@@ -258,76 +285,10 @@ class _Making:
                 for number, (caption, picture) in enumerate(stages.items(), start=1)
             }
             if stages:
-                files["all.png"] = sheet(stages)
+                files["all.png"] = stages_sheet(stages)
             for name, picture in files.items():
-                if self.job.is_free(folder / name, "-"):
-                    _write_png(folder / name, picture, self.job.overwrite)
-
-
-def in_order(tasks: Iterable[Callable[[], Any]], threads: int) -> Iterator[Any]:
-    """Run tasks in threads; yield what they return, in their order.
-
-    No more than ``threads`` results exist at once; the first exception ends it.
-    """
-    if threads <= 1:
-        yield from (task() for task in tasks)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        running: deque[Future[Any]] = deque()
-        try:
-            for task in tasks:
-                if len(running) == threads:
-                    yield running.popleft().result()
-                running.append(pool.submit(task))
-            while running:
-                yield running.popleft().result()
-        finally:
-            for waiting in running:
-                waiting.cancel()
-
-
-def _record(
-    name: str,
-    output: Output,
-    provenance: str | None,
-    faces: Sequence[AlignedFace],
-    distances: Sequence[float | None],
-) -> dict[str, Any]:
-    return {
-        "photo": name,
-        "output": "-" if output.path is None else str(output.path),
-        "attribute": output.attribute,
-        "strength": output.strength,
-        "sample": output.sample,
-        "settings": output.settings,
-        "seconds": 0.0,
-        "provenance": provenance,
-        "faces": [
-            {
-                "index": p.face.index,
-                "box": list(p.face.box),
-                "score": round(p.face.score, 4),
-                "identity_distance": None if distance is None else round(distance, 4),
-                "remarks": list(p.remarks),
-            }
-            for p, distance in zip(faces, distances, strict=True)
-        ],
-    }
-
-
-def _refused(name: str, output: Output, worst: float, limit: float) -> dict[str, Any]:
-    """Return the record of an output that was not written."""
-    where = "-" if output.path is None else output.path
-    reason = f"identity distance {worst:.3f} exceeds {limit:g}; not written"
-    return {
-        "photo": name,
-        "output": None,
-        "attribute": output.attribute,
-        "strength": output.strength,
-        "sample": output.sample,
-        "settings": output.settings,
-        "error": f"{where}: {reason}",
-    }
+                if self.options.is_free(folder / name, "-"):
+                    _write_png(folder / name, picture, self.options.overwrite)
 
 
 def _format(path: Path, photo: Photo) -> str:

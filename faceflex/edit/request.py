@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from faceflex.errors import NoFaceError, UsageError
-
-if TYPE_CHECKING:
-    from faceflex.faces import Face
+from faceflex.errors import UsageError
+from faceflex.methods.base import Shot
 
 DEFAULT_RANGE = (0.0, 2.5, 0.5)
 MAX_STRENGTHS = 1000
@@ -26,7 +23,7 @@ def strengths(start: float, stop: float, step: float) -> list[float]:
     UsageError
         If the range is empty, endless or too long.
     """
-    text = f"--range {start:g} {stop:g} {step:g}"
+    text = f"`range` {start:g} {stop:g} {step:g}"
     if not all(math.isfinite(v) for v in (start, stop, step)):
         raise UsageError(f"{text}: needs three finite numbers START STOP STEP")
     if step == 0:
@@ -63,74 +60,11 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, float]:
         except ValueError:
             strength = math.nan
         if not name or not equals or not math.isfinite(strength):
-            raise UsageError(f"--set {pair}: use NAME=STRENGTH, like --set Smiling=1.5")
+            raise UsageError(f"`set` {pair}: use NAME=STRENGTH, like Smiling=1.5")
         if name in found:
-            raise UsageError(f"--set {pair}: {name} is set twice")
+            raise UsageError(f"`set` {pair}: {name} is set twice")
         found[name] = strength
     return found
-
-
-def choose_faces(faces: Sequence[Face], selectors: Sequence[str], photo: str) -> list[Face]:
-    """Choose faces by number, ``largest``, or a point ``x,y``.
-
-    Parameters
-    ----------
-    faces
-        All faces of the photo.
-    selectors
-        What to choose; all faces when empty.
-    photo
-        The photo's name, for messages.
-
-    Returns
-    -------
-    Chosen faces, left to right, each once.
-
-    Raises
-    ------
-    NoFaceError
-        If the photo has no such face.
-    UsageError
-        If a selector makes no sense.
-    """
-    if not faces:
-        raise NoFaceError(
-            f"{photo}: no face found; frontal faces of 40 pixels and more are"
-            " (--detector cnn finds more)"
-        )
-    if not selectors:
-        return list(faces)
-    chosen = {_choose(faces, one.strip().lower(), photo).index for one in selectors}
-    return [f for f in faces if f.index in chosen]
-
-
-def check_selector(text: str) -> None:
-    """Raise ``UsageError`` unless ``text`` is a number, ``largest`` or a point ``x,y``."""
-    parts = text.strip().lower().split(",")
-    good = parts == ["largest"] or (parts[0].isdigit() and len(parts) == 1 and int(parts[0]) > 0)
-    if len(parts) == 2:
-        try:
-            good = all(math.isfinite(float(p)) for p in parts)
-        except ValueError:
-            good = False
-    if not good:
-        raise UsageError(f"--face {text}: use a number from 1, 'largest', or a point like 120,80")
-
-
-def _choose(faces: Sequence[Face], text: str, photo: str) -> Face:
-    check_selector(text)
-    if text == "largest":
-        return max(faces, key=lambda f: f.width)
-    if "," not in text:
-        for face in faces:
-            if face.index == int(text):
-                return face
-        raise NoFaceError(f"{photo}: has no face {text}; it has 1 to {len(faces)}")
-    x, y = (float(p) for p in text.split(","))
-    hits = [f for f in faces if f.box[0] <= x <= f.box[2] and f.box[1] <= y <= f.box[3]]
-    if not hits:
-        raise NoFaceError(f"{photo}: no face at {text}; see: faceflex faces {photo}")
-    return min(hits, key=lambda f: f.width)
 
 
 @dataclass(frozen=True)
@@ -139,17 +73,17 @@ class Request:
 
     Attributes
     ----------
-    attributes
-        Attributes to sweep, by their proper names; empty for one picture from ``settings`` alone.
+    sweep
+        Controls to sweep, by their proper names; empty for one picture from ``settings`` alone.
     values
-        Strengths of the sweep.
+        Values of the sweep.
     samples
-        Versions of each attribute to draw.
+        Variants of each swept control to draw; of one, it is the usual kind.
     settings
-        Attributes applied to every picture at a fixed strength.
+        Controls applied to every picture at a fixed value.
     """
 
-    attributes: tuple[str, ...]
+    sweep: tuple[str, ...]
     values: tuple[float, ...]
     samples: int = 1
     settings: dict[str, float] = field(default_factory=dict)
@@ -164,9 +98,10 @@ class Output:
     path
         Where it goes; None for standard output.
     attribute, strength, sample
-        Place in the sweep; None, None and 1 for a picture from settings alone.
+        Place in the sweep: control, value and number of the variant; None, None and 1 for a picture
+        from settings alone.
     settings
-        All attributes of the picture and their strengths.
+        All controls of the picture and their values.
     """
 
     path: Path | None
@@ -175,8 +110,14 @@ class Output:
     sample: int
     settings: dict[str, float]
 
+    def shot(self, samples: int) -> Shot:
+        """Return what the editor is asked for, ``samples`` being drawn of each swept control."""
+        variant = self.sample if samples > 1 else 0
+        varied = () if self.attribute is None else (self.attribute,)
+        return Shot(tuple(self.settings.items()), variant, varied)
 
-def plan(request: Request, folder: Path, stem: str, suffix: str) -> list[Output]:
+
+def plan_outputs(request: Request, folder: Path, stem: str, suffix: str) -> list[Output]:
     """List the pictures to make of one photo.
 
     Parameters
@@ -188,16 +129,16 @@ def plan(request: Request, folder: Path, stem: str, suffix: str) -> list[Output]
     stem, suffix
         Parts of the photo's file name.
     """
-    if not request.attributes:
+    if not request.sweep:
         path = folder / f"{stem}-edited{suffix}"
         return [Output(path, None, None, 1, dict(request.settings))]
     outputs = []
-    for attribute in request.attributes:
+    for control in request.sweep:
         for sample in range(1, request.samples + 1):
             for value in request.values:
-                name = f"{strength_name(value)}-{attribute}{suffix}"
+                name = f"{strength_name(value)}-{control}{suffix}"
                 settings = dict(request.settings)
-                settings[attribute] = settings.get(attribute, 0.0) + value
+                settings[control] = settings.get(control, 0.0) + value
                 path = folder / f"sample-{sample}" / name
-                outputs.append(Output(path, attribute, value, sample, settings))
+                outputs.append(Output(path, control, value, sample, settings))
     return outputs

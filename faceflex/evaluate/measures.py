@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import RIGID_LANDMARKS, estimate_similarity, template, transform_points
+from faceflex.faces.align import estimate_similarity, template, transform_points
+from faceflex.faces.landmark_groups import RIGID_LANDMARKS
 from faceflex.faces.mask import face_outline
 
 MOUTH = range(48, 60)

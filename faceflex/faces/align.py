@@ -20,9 +20,6 @@ from numpy.typing import NDArray
 SIZE = 128
 """Side of the aligned crop in pixels."""
 
-RIGID_LANDMARKS = (*range(27, 36), 36, 39, 42, 45)
-"""Landmarks that no expression moves far: the nose and the corners of the eyes."""
-
 # A face bigger than this many times the crop is shrunk by whole pixel areas first.
 _MAX_SUPERSAMPLING = 8
 
@@ -88,6 +85,14 @@ def invert(matrix: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the exact inverse of a (2, 3) affine ``matrix`` as another (2, 3) matrix."""
     full = np.vstack([np.asarray(matrix, dtype=np.float64), [0.0, 0.0, 1.0]])
     return np.ascontiguousarray(np.linalg.inv(full)[:2])
+
+
+def compose_affine(
+    second: NDArray[np.floating], first: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the (2, 3) affine matrix that applies ``first`` and then ``second``."""
+    full = np.vstack([np.asarray(first, dtype=np.float64), [0.0, 0.0, 1.0]])
+    return np.ascontiguousarray(np.asarray(second, dtype=np.float64) @ full)
 
 
 def transform_points(

@@ -1,86 +1,81 @@
-"""What an editor works with: a face made ready, and what is to be done to it."""
+"""A face of a photo, aligned and measured: what every way of editing starts from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces import Face
-from faceflex.faces.lips import Lips
-from faceflex.faces.region import Region
-from faceflex.methods.attribute_styles import TransferStyle
+from faceflex.faces.align import align, transform_points
+from faceflex.faces.find import Face
+from faceflex.faces.lips import Lips, find_lips
+from faceflex.faces.region import Region, make_region
+from faceflex.faces.sharpness import estimate_blur
 
 
 @dataclass(frozen=True)
 class AlignedFace:
-    """A face, encoded.
+    """A face in the frame of the template: the geometry that all models share.
 
     Attributes
     ----------
     face
-        Where it is.
-    region
-        The part of the photo that an edit of it touches; None when it lies outside.
-    latent
-        (D,) float32 posterior mean.
-    decoded
-        (128, 128, 3) float32 in [0, 1]: what the model makes of the face as it is.
+        Where it is in the photo.
     crop
-        (128, 128, 3) uint8: the aligned face.
-    points
-        (68, 2) float32 landmarks in pixels of the crop.
+        (128, 128, 3) uint8 RGB: the face cut to the template.
+    landmarks
+        (68, 2) float32 in pixels of the crop.
     lips
         The edges of the inner lips, in pixels of the crop.
+    matrix
+        (2, 3) float64 similarity, photo pixels to crop pixels.
+    region
+        The part of the photo that an edit touches; None when it lies outside.
     blur
-        How blurred it is, in pixels of the photo.
-    remarks
-        What is hard about it, a phrase each.
+        Standard deviation in pixels of the photo of the blur of its edges.
+    warnings
+        What makes a good edit unlikely, a phrase each.
     """
 
     face: Face
-    region: Region | None
-    latent: NDArray[np.float32]
-    decoded: NDArray[np.float32]
     crop: NDArray[np.uint8]
-    points: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
     lips: Lips
+    matrix: NDArray[np.float64]
+    region: Region | None
     blur: float = 0.0
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Edit:
-    """What is done to a face: first what lies on it, then what moves it.
+def align_faces(rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[AlignedFace]:
+    """Align faces to the template and measure what composition needs.
 
-    Attributes
+    Parameters
     ----------
-    shift, how
-        (D,) what is added to its latent and moves the photo's pixels, and how that is carried over.
-    content, how_content
-        (D,) what is added before and moves nothing, such as hair on the skin; likewise.
+    rgb
+        (H, W, 3) uint8 photo.
+    faces
+        Which of its faces.
+
+    Returns
+    -------
+    As many aligned faces, in their order.
     """
+    return [_align(rgb, face) for face in faces]
 
-    shift: NDArray[np.float32]
-    how: TransferStyle
-    content: NDArray[np.float32]
-    how_content: TransferStyle
 
-    def parts(self) -> list[tuple[NDArray[np.float32], TransferStyle]]:
-        """Return the parts that change anything, in their order."""
-        both = ((self.content, self.how_content), (self.shift, self.how))
-        return [(shift, how) for shift, how in both if shift.any()]
-
-    def latents(self, latent: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return a face's latent (D,) after each part."""
-        found = []
-        for shift, _ in self.parts():
-            latent = latent + shift
-            found.append(latent)
-        return found
-
-    @property
-    def size(self) -> float:
-        """How much is added in all, as a sum of absolute values."""
-        return float(np.abs(self.shift).sum() + np.abs(self.content).sum())
+def _align(rgb: NDArray[np.uint8], face: Face) -> AlignedFace:
+    aligned = align(rgb, face.points)
+    landmarks = transform_points(aligned.matrix, face.points)
+    region = make_region(rgb.shape, face.points, aligned.matrix)
+    return AlignedFace(
+        face,
+        aligned.crop,
+        landmarks,
+        find_lips(rgb, face.points),
+        aligned.matrix,
+        region,
+        estimate_blur(region.cut(rgb)) if region is not None else 0.0,
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.faces import MIN_SCORE
 from faceflex.faces.align import estimate_similarity, warp
 from faceflex.faces.detect import Detection, detect, look_again
 from faceflex.faces.landmarks import FRAME, LandmarkModel, frame_box, frame_template
@@ -88,3 +91,48 @@ def find_faces(
         box = (round(x - half), round(y - half), round(x + half), round(y + half))
         faces.append(Face(number, box, one.score, points_of(one)))
     return faces
+
+
+class FaceFinder:
+    """Detector and landmark predictor together; loads its files when first needed.
+
+    Sent to another process, it loads them there.
+
+    Parameters
+    ----------
+    landmark_model
+        Registered name or path of a landmark predictor.
+    detector
+        ``hog`` or ``cnn``.
+    min_score
+        A face of which the detector is less sure than this is left alone unless it is chosen.
+    """
+
+    def __init__(
+        self,
+        landmark_model: str | Path = "landmarks68",
+        detector: str = "hog",
+        min_score: float = MIN_SCORE,
+    ) -> None:
+        self._landmark_model = landmark_model
+        self.detector, self.min_score = detector, min_score
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _shared_finder, (self._landmark_model, self.detector, self.min_score)
+
+    @cached_property
+    def landmarks(self) -> LandmarkModel:
+        """The landmark predictor."""
+        from faceflex.assets import resolve
+
+        return LandmarkModel(resolve(self._landmark_model))
+
+    def find(self, image: NDArray[np.uint8]) -> list[Face]:
+        """Find all faces of an (H, W, 3) uint8 RGB photo, left to right."""
+        return find_faces(image, self.landmarks, self.detector)
+
+
+@lru_cache(maxsize=2)
+def _shared_finder(landmark_model: str | Path, detector: str, min_score: float) -> FaceFinder:
+    """Return this process' finder of such a kind."""
+    return FaceFinder(landmark_model, detector, min_score)

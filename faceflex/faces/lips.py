@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.align import estimate_similarity, transform_points, warp
+from faceflex.faces.landmark_groups import INNER_LOWER_LIP, INNER_UPPER_LIP
 
 SAMPLES = 65
 CLOSED = 1.0
@@ -29,7 +30,6 @@ _STEP = 0.25
 _REACH = (4.0, 2.25, 3.0)
 _STIFF, _HOLD = 2.5, 0.08  # What a bend costs, and what distance from the landmarks costs.
 _LIMIT = 4.0  # The most that a distance from the lips' colour counts.
-_UPPER, _LOWER = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
 
 # Between 1 and 4 pixels, landmarks may be wrong about lips being apart: what shows there must be
 # less red than lips (teeth) or much darker (the mouth), in units of CIE Lab.
@@ -102,16 +102,44 @@ def lips_from_landmarks(points: NDArray[np.floating]) -> Lips:
     left = float(points[60, 0] + points[48, 0]) / 2
     right = max(left + 1, float(points[64, 0] + points[54, 0]) / 2)
     x = np.linspace(left, right, SAMPLES, dtype=np.float32)
-    upper, lower = _curve(points, _UPPER, x), _curve(points, _LOWER, x)
-    return _tidy(x, upper, lower)
+    upper, lower = (_curve(points, group, x) for group in (INNER_UPPER_LIP, INNER_LOWER_LIP))
+    return tidy_lips(x, upper, lower)
 
 
-def _tidy(x: Floats, upper: Floats, lower: Floats) -> Lips:
+def tidy_lips(x: Floats, upper: Floats, lower: Floats) -> Lips:
     """Return lips that do not cross and meet at the corners."""
     line, half = (upper + lower) / 2, np.maximum(lower - upper, 0) / 2
     half *= np.minimum(1, np.minimum(np.arange(SAMPLES), np.arange(SAMPLES)[::-1]) / 2)
     lips = Lips(x, np.float32(line - half), np.float32(line + half))
     return lips if lips.open else Lips(x, np.float32(line), np.float32(line))
+
+
+def interpolate_shift(
+    shift: NDArray[np.floating],
+    group: tuple[int, ...],
+    lips: Lips,
+    landmarks: NDArray[np.floating],
+) -> Floats:
+    """Spread the shift of one inner lip's landmarks over the columns of the mouth.
+
+    Parameters
+    ----------
+    shift
+        (68, 2) how far each landmark moves, in pixels of the crop.
+    group
+        :data:`~faceflex.faces.landmark_groups.INNER_UPPER_LIP`, or the lower one.
+    lips
+        The inner lips, whose columns are meant.
+    landmarks
+        (68, 2) where the landmarks are.
+
+    Returns
+    -------
+    (65, 2) float32.
+    """
+    x = np.maximum.accumulate(landmarks[list(group), 0])
+    values = shift[list(group)]
+    return np.float32(np.stack([np.interp(lips.x, x, values[:, k]) for k in (0, 1)], axis=1))
 
 
 def find_lips(image: NDArray[np.uint8], points: NDArray[np.floating]) -> Lips:
@@ -145,7 +173,7 @@ def find_lips(image: NDArray[np.uint8], points: NDArray[np.floating]) -> Lips:
         return Lips(first.x, line, line)
     upper = _edge(strange, first.x, first.upper, 1)
     lower = _edge(strange, first.x, first.lower, -1)
-    return _tidy(first.x, upper, lower)
+    return tidy_lips(first.x, upper, lower)
 
 
 def _fine(x: Floats, y: Floats) -> tuple[Floats, Floats]:

@@ -52,7 +52,7 @@ class Region:
         """Crop pixels per pixel of the photo."""
         return scale_of(self.matrix)
 
-    def places(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def coordinates(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return x and y, (h, w) float32 each, of the region's pixels in pixels of the crop."""
         width, height = self.size
         across, down = np.arange(width), np.arange(height)[:, None]
@@ -93,7 +93,7 @@ class Region:
             return picture
         return cv2.resize(picture, self.size, interpolation=cv2.INTER_CUBIC)
 
-    def bring(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    def from_crop(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resample a (128, 128, C) float32 crop into the region, (h, w, C).
 
         A crop that must shrink is blurred first, as much as the shrinking asks for. One that must

@@ -1,53 +1,63 @@
-"""What is known of attributes beyond their vectors; data in ``assets/attributes.toml``."""
+"""How edits of each attribute get into a photo; data in ``assets/attributes.toml``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 from faceflex.assets.registry import read_toml
+from faceflex.compose.change import TransferStyle
 
 
 @dataclass(frozen=True)
-class TransferStyle:
-    """How the difference of two decodes is carried over to a photo.
+class AttributeStyle:
+    """How edits of an attribute get into a photo.
 
     Attributes
     ----------
-    tone
-        How much of its colour is carried over, 0 to 1; the rest of the difference only makes the
-        photo's own colours lighter or darker.
-    depth
-        The most by which that lightens or darkens, as a share.
-    scale
-        What is smoother than this many pixels of the 128-pixel crop is tone, and is left to the
-        photo.
-    width
-        How much of the sideways motion of mouth and nose is made.
-    motion
-        Whether the photo's pixels move at all (1 or 0). Hair on the skin, make-up and glasses lie
-        on a face that stays as it is.
-    taken
-        How much of the edit takes away what lies on a face, 0 to 1.
+    transfer
+        How the difference of the decodes is transferred.
+    moves
+        Whether the photo's pixels move at all. Hair on the skin, make-up and glasses lie on a face
+        that stays as it is.
+    sideways
+        Gain of the sideways motion of mouth and nose.
     """
 
-    tone: float = 0.0
-    depth: float = 0.4
-    scale: float = 7.0
-    width: float = 1.0
-    motion: float = 1.0
-    taken: float = 0.0
+    transfer: TransferStyle = field(default_factory=TransferStyle)
+    moves: bool = True
+    sideways: float = 1.0
 
 
 @cache
-def kinds() -> dict[str, TransferStyle]:
-    """Return how each attribute's edits are carried over, for those that are not just shape."""
-    return {
-        name: TransferStyle(**{k: v for k, v in kind.items() if k not in ("names", "takers")})
-        for kind in read_toml("attributes.toml").values()
-        for name in kind["names"]
-    }
+def _styles() -> dict[str, AttributeStyle]:
+    """Return the styles of the attributes that are not just shape."""
+    styles: dict[str, AttributeStyle] = {}
+    for group in read_toml("attributes.toml").values():
+        fields = TransferStyle.__dataclass_fields__
+        transfer = TransferStyle(**{k: v for k, v in group.items() if k in fields})
+        style = AttributeStyle(transfer, group.get("moves", True), group.get("sideways", 1.0))
+        styles |= dict.fromkeys(group["names"], style)
+    return styles
+
+
+def style_of(name: str, *, negative: bool = False) -> AttributeStyle:
+    """Return how edits of an attribute get into a photo.
+
+    Parameters
+    ----------
+    name
+        Its proper name.
+    negative
+        Whether there is to be less of it: what lies on a face is then taken away.
+    """
+    style = _styles().get(name, AttributeStyle())
+    worn = read_toml("attributes.toml")["worn"]
+    if name not in worn["names"]:
+        return style
+    removal = float(negative != (name in worn["takers"]))
+    return replace(style, transfer=replace(style.transfer, removal=removal))
 
 
 def expression_names() -> tuple[str, ...]:
@@ -56,8 +66,8 @@ def expression_names() -> tuple[str, ...]:
     return tuple(names)
 
 
-def carry(settings: Mapping[str, float]) -> TransferStyle:
-    """Return how an edit is carried over: the mean of its attributes, by strength.
+def blend_styles(settings: Mapping[str, float]) -> AttributeStyle:
+    """Return the mean of several attributes' styles, weighted by strength.
 
     Parameters
     ----------
@@ -66,18 +76,13 @@ def carry(settings: Mapping[str, float]) -> TransferStyle:
     """
     total = sum(abs(v) for v in settings.values())
     if not total:
-        return TransferStyle()
-    parts = [_carried(name, value < 0) for name, value in settings.items()]
-    shares = [(abs(v) / total, part) for v, part in zip(settings.values(), parts, strict=True)]
-    return TransferStyle(
-        *(sum(w * getattr(c, f) for w, c in shares) for f in TransferStyle.__dataclass_fields__)
+        return AttributeStyle()
+    styles = [style_of(name, negative=value < 0) for name, value in settings.items()]
+    weights = [abs(v) / total for v in settings.values()]
+    fields = TransferStyle.__dataclass_fields__
+    pairs = list(zip(weights, styles, strict=True))
+    transfer = TransferStyle(
+        **{f: sum(w * getattr(s.transfer, f) for w, s in pairs) for f in fields}
     )
-
-
-def _carried(name: str, negative: bool) -> TransferStyle:
-    """Return how an attribute's edit in one direction is carried over."""
-    worn = read_toml("attributes.toml")["worn"]
-    kind = kinds().get(name, TransferStyle())
-    if name not in worn["names"]:
-        return kind
-    return replace(kind, taken=float(negative != (name in worn["takers"])))
+    sideways = sum(w * s.sideways for w, s in pairs)
+    return AttributeStyle(transfer, any(s.moves for s in styles), sideways)

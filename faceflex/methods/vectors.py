@@ -8,19 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.errors import AssetError, UsageError
+from faceflex.methods.controls import find_control
 from faceflex.tensors import damage_named, plain_names, read_arrays, write_arrays
 
 KIND = "faceflex-vectors-1"
 _WHAT = "vector file"
 # Names among the file's arrays that are no attribute's.
-_SHAPE, _READERS = "landmarks of the latent", "readers of the latent"
+_READOUT, _PROBES = "landmarks of the latent", "readers of the latent"
 _LEAST_LEFT = 0.2  # Share of a vector that must be left when others are taken out of it.
 # Name, least success, and least AUC of the judge.
 _TIERS = (("good", 0.75, 0.9), ("fair", 0.5, 0.8), ("weak", 0.25, 0.7))
@@ -135,11 +135,11 @@ class AttributeVectors:
         What is known of each.
     model
         Id of the face model that they belong to.
-    shape
-        (D, 136): how the 68 landmarks move, in pixels of the crop, for each number of the latent;
-        None when that is not known.
-    readers
-        For each attribute (D,) weights that tell it, linearly, from a latent.
+    landmark_readout
+        (D, 136): how the 68 landmarks move, in pixels of the template's crop, for each number of
+        the latent; None when that is not known.
+    linear_probes
+        For each attribute (D,) weights that predict it linearly from a latent.
     """
 
     def __init__(
@@ -147,12 +147,13 @@ class AttributeVectors:
         versions: Mapping[str, NDArray[np.float32]],
         info: Mapping[str, AttributeInfo],
         model: str,
-        shape: NDArray[np.float32] | None = None,
-        readers: Mapping[str, NDArray[np.float32]] | None = None,
+        landmark_readout: NDArray[np.float32] | None = None,
+        linear_probes: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         self.versions, self.info, self.model = dict(versions), dict(info), model
-        self.shape, self.readers = shape, dict(readers or {})
-        self.kept: tuple[str, ...] = ()
+        self.landmark_readout = landmark_readout
+        self.linear_probes = dict(linear_probes or {})
+        self.conditions: tuple[str, ...] = ()
 
     def __contains__(self, name: str) -> bool:
         return name in self.versions
@@ -175,89 +176,80 @@ class AttributeVectors:
         UsageError
             If there is none; the message suggests the nearest.
         """
-        by_lower = {n.lower(): n for n in self.versions}
-        wanted = name.lower().replace("-", "_").replace(" ", "_")
-        if wanted in by_lower:
-            return by_lower[wanted]
-        near = get_close_matches(wanted, by_lower, n=1, cutoff=0.5)
-        hint = f"; did you mean {by_lower[near[0]]}?" if near else ""
-        raise UsageError(f"unknown attribute {name!r}{hint} (see: faceflex attributes)")
+        return find_control(name, self.versions)
 
     def mean(self, name: str) -> NDArray[np.float32]:
         """Return the mean (D,) of an attribute's versions."""
-        mean: NDArray[np.float32] = self._of(name).mean(axis=0, dtype=np.float32)
+        mean: NDArray[np.float32] = self._conditioned(name).mean(axis=0, dtype=np.float32)
         return mean
 
     def landmark_shift(self, shift: NDArray[np.floating]) -> NDArray[np.float32] | None:
         """Return how a latent shift (D,) moves the landmarks, (68, 2) in pixels of the crop."""
-        if self.shape is None:
+        if self.landmark_readout is None:
             return None
-        return np.asarray(shift @ self.shape, np.float32).reshape(68, 2)
+        return np.asarray(shift @ self.landmark_readout, np.float32).reshape(68, 2)
 
-    def sample(self, name: str, count: int, seed: int = 0) -> NDArray[np.float32]:
-        """Draw versions of an attribute.
+    def variant(self, name: str, number: int, seed: int = 0) -> NDArray[np.float32]:
+        """Return one version (D,) of an attribute, from an order that ``seed`` fixes.
 
         Parameters
         ----------
         name
             The attribute.
-        count
-            How many; 1 gives the mean of all versions.
+        number
+            Which, from 1.
         seed
-            Fixes the draw.
-
-        Returns
-        -------
-        (count, D) float32.
+            Fixes the order.
 
         Raises
         ------
         UsageError
-            If there are fewer versions than that, or no such attribute.
+            If there are not so many, or no such attribute.
         """
-        versions = self._of(name)
-        if not 1 <= count <= len(versions):
-            raise UsageError(f"{count} samples asked; {name} has 1 to {len(versions)}")
-        if count == 1:
-            return self.mean(name)[None]
+        versions = self._conditioned(name)
+        if not 1 <= number <= len(versions):
+            raise UsageError(f"{name}: has variants 1 to {len(versions)}, not {number}")
         order = np.random.default_rng(seed).permutation(len(versions))
-        drawn: NDArray[np.float32] = versions[order[:count]]
-        return drawn
+        version: NDArray[np.float32] = versions[order[number - 1]]
+        return version
 
-    def keeping(self, names: Sequence[str]) -> AttributeVectors:
-        """Return these vectors, drawn from now on without what tells the attributes ``names``.
+    def condition_on(self, names: Sequence[str]) -> AttributeVectors:
+        """Return these vectors without what the attributes ``names`` could be told by.
 
-        A version loses what the linear readers of those attributes would notice, and is then
-        scaled to reach as far along its own direction as before (conditional manipulation, Shen et
-        al., InterFaceGAN, 2020, with readers in place of planes).
+        A version loses what the linear probes of those attributes would notice, and is then scaled
+        to reach as far along its own direction as before (conditional manipulation, Shen et al.,
+        InterFaceGAN, 2020, with probes in place of planes).
 
         Raises
         ------
         UsageError
-            If one is unknown or has no reader.
+            If one is unknown or has no probe.
         """
-        kept = tuple(dict.fromkeys(self.find(name) for name in names))
-        for name in kept:
-            if name not in self.readers:
-                raise UsageError(f"--keep {name}: these vectors have no reader for it")
-        changed = AttributeVectors(self.versions, self.info, self.model, self.shape, self.readers)
-        changed.kept = kept
+        conditions = tuple(dict.fromkeys(self.find(name) for name in names))
+        for name in conditions:
+            if name not in self.linear_probes:
+                raise UsageError(f"{name}: cannot be kept; these vectors have no probe for it")
+        changed = AttributeVectors(
+            self.versions, self.info, self.model, self.landmark_readout, self.linear_probes
+        )
+        changed.conditions = conditions
         return changed
 
-    def _of(self, name: str) -> NDArray[np.float32]:
-        """Return the versions (V, D) of an attribute, without what is to be kept."""
+    def _conditioned(self, name: str) -> NDArray[np.float32]:
+        """Return the versions (V, D) of an attribute, conditioned on others."""
         name = self.find(name)
         versions = self.versions[name]
-        if name in self.kept:
-            raise UsageError(f"--keep {name}: it is what is being edited")
-        if not self.kept:
+        if name in self.conditions:
+            raise UsageError(f"{name}: cannot be edited and kept")
+        if not self.conditions:
             return versions
-        readers = np.stack([self.readers[k] for k in self.kept]).astype(np.float64)
-        basis, _ = np.linalg.qr(readers.T)
+        probes = np.stack([self.linear_probes[k] for k in self.conditions]).astype(np.float64)
+        basis, _ = np.linalg.qr(probes.T)
         left = versions - (versions @ basis) @ basis.T
         share = np.einsum("vd,vd->v", left, versions) / np.einsum("vd,vd->v", versions, versions)
         if share.mean() < _LEAST_LEFT:
-            raise UsageError(f"--keep {', '.join(self.kept)}: too little of {name} would be left")
+            kept = ", ".join(self.conditions)
+            raise UsageError(f"{kept}: cannot be kept; too little of {name} would be left")
         return (left / np.maximum(share, _LEAST_LEFT)[:, None]).astype(np.float32)
 
     def save(self, path: Path) -> None:
@@ -265,12 +257,12 @@ class AttributeVectors:
         info = {k: asdict(v) for k, v in self.info.items()}
         metadata = {"kind": KIND, "model": self.model, "info": json.dumps(info, sort_keys=True)}
         arrays = {k: v.astype(np.float16) for k, v in self.versions.items()}
-        if self.shape is not None:
-            arrays[_SHAPE] = self.shape.astype(np.float16)
-        if self.readers:
-            told = sorted(self.readers)
-            arrays[_READERS] = np.stack([self.readers[n] for n in told]).astype(np.float16)
-            metadata["readers"] = json.dumps(told)
+        if self.landmark_readout is not None:
+            arrays[_READOUT] = self.landmark_readout.astype(np.float16)
+        if self.linear_probes:
+            probed = sorted(self.linear_probes)
+            arrays[_PROBES] = np.stack([self.linear_probes[n] for n in probed]).astype(np.float16)
+            metadata["readers"] = json.dumps(probed)
         write_arrays(path, arrays, metadata)
 
     @classmethod
@@ -292,23 +284,23 @@ class AttributeVectors:
         arrays, metadata = read_arrays(path, KIND, _WHAT)
         with damage_named(path, _WHAT):
             versions = {k: v.astype(np.float32) for k, v in arrays.items()}
-            shape, told = versions.pop(_SHAPE, None), versions.pop(_READERS, None)
+            readout, probes = versions.pop(_READOUT, None), versions.pop(_PROBES, None)
             names = json.loads(metadata.get("readers", "[]"))
             info = {k: AttributeInfo(**v) for k, v in json.loads(metadata["info"]).items()}
             belongs = metadata["model"]
             width = next((v.shape[-1] for v in versions.values()), 0)
             fits = [v.ndim == 2 and len(v) > 0 and v.shape[1] == width for v in versions.values()]
-            fits.append(shape is None or shape.shape == (width, 136))
-            fits.append(told is None or told.shape == (len(names), width))
+            fits.append(readout is None or readout.shape == (width, 136))
+            fits.append(probes is None or probes.shape == (len(names), width))
             fits += [plain_names(versions), plain_names(names), isinstance(belongs, str)]
             if set(info) != set(versions) or not versions or not all(fits):
                 raise ValueError("its parts do not fit together")
             if not all(_sound(one) for one in info.values()):
                 raise ValueError("what it says of its attributes")
-            readers = dict(zip(names, told, strict=True)) if told is not None else {}
+            by_name = dict(zip(names, probes, strict=True)) if probes is not None else {}
         if model is not None and belongs != model:
             raise AssetError(
                 f"{path}: these vectors belong to model {belongs}, not to {model}; "
                 "make vectors for it with: faceflex build-vectors"
             )
-        return cls(versions, info, belongs, shape, readers)
+        return cls(versions, info, belongs, readout, by_name)

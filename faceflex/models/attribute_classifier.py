@@ -1,4 +1,4 @@
-"""The judge: tells CelebA's 40 attributes from a face, to measure edits by.
+"""Attribute classifier: CelebA's 40 attributes of a face, to measure edits by.
 
 It shares nothing with the networks that make edits: another architecture (a plain convolutional
 network with batch normalisation, Ioffe and Szegedy 2015), seed and split, and labels instead of
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +16,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from faceflex.errors import AssetError
-from faceflex.models.checkpoint import load_network, save_network
+from faceflex.models.checkpoint import load_network
+from faceflex.models.network import Network
 from faceflex.tensors import plain_names
 
-KIND, WHAT = "faceflex-judge-1", "attribute judge"
 _LARGEST = 1024  # Side in pixels.
 
 
@@ -43,6 +41,12 @@ class ClassifierConfig:
     size: int = 96
     widths: tuple[int, int, int, int] = (24, 48, 96, 128)
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.size, int) and 16 <= self.size <= _LARGEST):
+            raise ValueError(f"a size of {self.size!r}")
+        if not plain_names(self.names):
+            raise ValueError("names that are not distinct, or cannot be shown")
+
 
 def conv(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
     """3x3 convolution, batch normalisation, ReLU."""
@@ -53,7 +57,7 @@ def conv(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-class AttributeClassifier(nn.Module):
+class AttributeClassifier(Network):
     """Picture -> a logit for each attribute.
 
     Parameters
@@ -61,6 +65,9 @@ class AttributeClassifier(nn.Module):
     config
         Its shape.
     """
+
+    kind, label, config_type = "faceflex-judge-1", "attribute judge", ClassifierConfig
+    config: ClassifierConfig
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -84,7 +91,7 @@ class AttributeClassifier(nn.Module):
 
     @torch.inference_mode()
     def scores(self, crops: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
-        """Judge aligned crops.
+        """Probability of each attribute, for aligned crops.
 
         Parameters
         ----------
@@ -107,17 +114,6 @@ class AttributeClassifier(nn.Module):
         return np.concatenate(rows) if rows else np.zeros((0, len(self.config.names)), np.float32)
 
 
-def save_classifier(
-    judge: AttributeClassifier, path: Path, extra: dict[str, Any] | None = None
-) -> None:
-    """Write a judge; see :func:`faceflex.models.checkpoint.save_network`."""
-    save_network(judge, judge.config, path, KIND, extra)
-
-
 def load_classifier(path: Path, device: str = "cpu") -> AttributeClassifier:
-    """Read a judge; see :func:`faceflex.models.checkpoint.load_network`."""
-    judge = load_network(path, KIND, WHAT, AttributeClassifier, ClassifierConfig)
-    names, size = judge.config.names, judge.config.size
-    if not (isinstance(size, int) and 16 <= size <= _LARGEST and plain_names(names)):
-        raise AssetError(f"{path}: damaged or foreign {WHAT} (its names or its size)")
-    return judge.to(device)
+    """Read an attribute classifier; see :func:`faceflex.models.checkpoint.load_network`."""
+    return load_network(path, AttributeClassifier, device=device)

@@ -1,55 +1,63 @@
-"""Model files: float16 weights with the network's shape as JSON in their metadata."""
+"""Checkpoints: float16 weights with the network's shape as JSON in their metadata.
+
+One way to write and to read them all; what differs between kinds of file is said by the networks'
+classes (:class:`faceflex.models.network.Network`).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from faceflex.models.face_flex import FaceFlex
-from faceflex.models.model_id import KIND, KINDS, WHAT, model_id
-from faceflex.models.vae import VAE, VAEConfig
+from faceflex.models.model_id import model_id, read_id
+from faceflex.models.network import Network
+from faceflex.models.vae import VAE
 from faceflex.tensors import Arrays, damage_named, read_arrays, read_config, write_arrays
 
-Network = TypeVar("Network", bound=nn.Module)
-Config = TypeVar("Config")
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
-def save_network(
-    network: nn.Module, config: Any, path: Path, kind: str, extra: dict[str, Any] | None = None
-) -> None:
-    """Write a network in float16; the file appears whole or not at all.
+def save_network(network: Network, path: Path, extra: dict[str, Any] | None = None) -> str:
+    """Write a checkpoint in float16; the file appears whole or not at all.
+
+    Running variances of batch normalisation stay float32: they may exceed float16's range.
 
     Parameters
     ----------
-    network, config
-        What to write, and the dataclass that says its shape.
+    network
+        The network; its class says the kind of the file.
     path
-        Where.
-    kind
-        What the metadata says it is.
+        Target.
     extra
         More to keep in the metadata, as JSON.
+
+    Returns
+    -------
+    The id of the weights, which vector files name (see :func:`faceflex.models.model_id.model_id`).
     """
-    state = network.state_dict()
-    weights = {k: v.cpu().numpy() for k, v in state.items() if not k.endswith("batches_tracked")}
-    small = {k: v if "running_var" in k else v.astype(np.float16) for k, v in weights.items()}
-    metadata = {"kind": kind, "config": json.dumps(asdict(config))}
-    write_arrays(path, small, metadata | {k: json.dumps(v) for k, v in (extra or {}).items()})
+    weights = {
+        name: value.cpu().numpy().astype(np.float32 if "running_var" in name else np.float16)
+        for name, value in network.state_dict().items()
+        if not name.endswith("batches_tracked")
+    }
+    identity = model_id(weights)
+    metadata = {"kind": network.kind, "id": identity, "config": json.dumps(asdict(network.config))}
+    write_arrays(path, weights, metadata | {k: json.dumps(v) for k, v in (extra or {}).items()})
+    return identity
 
 
 class Unmade(TorchFunctionMode):
-    """Networks made under it take neither memory nor time: their weights come from a file.
+    """Context in which networks take neither memory nor time: their weights come from a file.
 
-    Each is one number, repeated. So a file may claim any shape; only what it really holds is ever
-    in memory. (PyTorch's ``torch.device("meta")`` imports its compiler, for more than a second.)
+    Each tensor is one number, repeated. So a file may claim any shape; only what it really holds is
+    ever in memory. (PyTorch's ``torch.device("meta")`` imports its compiler: more than a second.)
     """
 
     def __torch_function__(
@@ -57,35 +65,33 @@ class Unmade(TorchFunctionMode):
     ) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
         if name in ("empty", "zeros", "ones", "full", "randn", "rand"):
-            whole = name == "full" or isinstance(args[0], tuple | list | torch.Size)
-            return torch.empty(1).expand(args[0] if whole else args)
+            one_argument = name == "full" or isinstance(args[0], tuple | list | torch.Size)
+            return torch.empty(1).expand(args[0] if one_argument else args)
         fills = name.endswith("_") and not name.endswith("__")  # In place.
         if fills or name.endswith("_like"):
             return next(iter((*args, *kwargs.values())))
         return func(*args, **kwargs)
 
 
-def _fill(network: nn.Module, weights: Arrays) -> None:
-    """Give a network its weights; what batch normalisation counts while training may be missing."""
+def _load_weights(network: Network, weights: Arrays) -> None:
+    """Give a network its weights; counters of batch normalisation may be missing."""
     tensors = {k: torch.from_numpy(v).float() for k, v in weights.items()}
     missing, unexpected = network.load_state_dict(tensors, strict=False, assign=True)
     if unexpected or any(not k.endswith("batches_tracked") for k in missing):
         raise ValueError("its parts do not fit together")
 
 
-def load_network(
-    path: Path, kind: str, what: str, make: Callable[[Config], Network], shape: type[Config]
-) -> Network:
-    """Read a network that :func:`save_network` wrote.
+def load_network(path: Path, *networks: type[AnyNetwork], device: str = "cpu") -> AnyNetwork:
+    """Read a checkpoint of one of the given networks.
 
     Parameters
     ----------
     path
-        The file.
-    kind, what
-        What its metadata must say it is, and what to call it in messages.
-    make, shape
-        Makes the network from its configuration, and that configuration's class.
+        File written by :func:`save_network`.
+    networks
+        Classes that the file may hold; its kind decides.
+    device
+        Where the weights go.
 
     Returns
     -------
@@ -94,70 +100,23 @@ def load_network(
     Raises
     ------
     AssetError
-        If the file is missing, damaged, or not such a network.
+        If the file is missing, damaged, or holds none of these networks.
     """
-    weights, metadata = read_arrays(path, kind, what)
-    with damage_named(path, what):
+    by_kind, label = {n.kind: n for n in networks}, networks[0].label
+    weights, metadata = read_arrays(path, tuple(by_kind), label)
+    with damage_named(path, label):
+        network_type = by_kind[metadata["kind"]]
         with Unmade():
-            network = make(read_config(metadata["config"], shape))
-        _fill(network, weights)
-    return network.eval()
-
-
-def save_vae(model: VAE, path: Path, extra: dict[str, Any] | None = None) -> str:
-    """Write a model in float16.
-
-    Parameters
-    ----------
-    model
-        Model to write.
-    path
-        Target; appears whole or not at all.
-    extra
-        More to keep in the metadata, as JSON.
-
-    Returns
-    -------
-    The model's id, which vector files name.
-    """
-    weights = {k: v.detach().cpu().half().numpy() for k, v in model.state_dict().items()}
-    identity = model_id(weights)
-    metadata = {
-        "kind": KIND,
-        "id": identity,
-        "config": json.dumps(asdict(model.config)),
-        **{k: json.dumps(v) for k, v in (extra or {}).items()},
-    }
-    write_arrays(path, weights, metadata)
-    return identity
+            network = network_type(read_config(metadata["config"], network_type.config_type))
+        _load_weights(network, weights)
+    return network.eval().to(device)
 
 
 def load_vae(path: Path, device: str = "cpu") -> tuple[VAE, str]:
-    """Read a model.
-
-    Parameters
-    ----------
-    path
-        File written by :func:`save_vae`.
-    device
-        Where its weights go.
+    """Read a face model, ours or an imported Face Flex one; see :func:`load_network`.
 
     Returns
     -------
-    The model in evaluation mode (float32), and its id.
-
-    Raises
-    ------
-    AssetError
-        If the file is missing, damaged, or not such a model.
+    The model, and the id that vector files name.
     """
-    weights, metadata = read_arrays(path, KINDS, WHAT)
-    with damage_named(path, WHAT):
-        with Unmade():
-            if metadata["kind"] == KIND:
-                model = VAE(read_config(metadata["config"], VAEConfig))
-            else:
-                model = FaceFlex(**json.loads(metadata["config"]))
-        _fill(model, weights)
-        identity = metadata["id"]
-    return model.eval().to(device), identity
+    return load_network(path, VAE, FaceFlex, device=device), read_id(path)

@@ -8,14 +8,37 @@ same and does not depend on how many are encoded together. Posterior means take 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceflex.models.vae import VAE, VAEConfig
+from faceflex.models.model_id import FACE_FLEX_KIND
+from faceflex.models.vae import VAE
 
-KIND = "faceflex-face-flex-1"
 _SLOPE = 0.2
+
+
+@dataclass(frozen=True)
+class FaceFlexConfig:
+    """Shape of a :class:`FaceFlex`; saved with its weights.
+
+    Attributes
+    ----------
+    width
+        Channels of the first convolution; 128 in the published weights.
+    latent
+        Numbers a face becomes; 500 there.
+    """
+
+    width: int = 128
+    latent: int = 500
+
+    @property
+    def size(self) -> int:
+        """Side of the picture in pixels."""
+        return 128
 
 
 class _Norm(nn.BatchNorm2d):
@@ -33,18 +56,18 @@ class FaceFlex(VAE):
 
     Parameters
     ----------
-    width
-        Channels of the first convolution; 128 in the published weights.
-    latent
-        Numbers a face becomes; 500 there.
+    config
+        Its shape; the published weights' by default.
     """
 
     crop = "face-flex"
+    kind, config_type = FACE_FLEX_KIND, FaceFlexConfig
+    config: FaceFlexConfig  # type: ignore[assignment]
 
-    def __init__(self, width: int = 128, latent: int = 500) -> None:
+    def __init__(self, config: FaceFlexConfig | None = None) -> None:
         nn.Module.__init__(self)
-        self.config = VAEConfig(latent=latent)
-        w = width
+        self.config = config or FaceFlexConfig()
+        w, latent = self.config.width, self.config.latent
         encoder = [3, w, 2 * w, 4 * w, 8 * w, 8 * w]
         decoder = [16 * w, 8 * w, 4 * w, 2 * w, w]
         for i in range(5):

@@ -1,23 +1,23 @@
-"""Which model a file holds; known without torch."""
+"""Identity of a face model: a hash of its weights, known without torch."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.tensors import damage_named, read_metadata
 
-KIND = "faceflex-vae-1"
-KINDS = (KIND, "faceflex-face-flex-1")
-WHAT = "face model"
+VAE_KIND, FACE_FLEX_KIND = "faceflex-vae-1", "faceflex-face-flex-1"
+LABEL = "face model"
 
 
-def model_id(weights: Mapping[str, NDArray[np.float16]]) -> str:
-    """Return the identity of weights: 16 hex digits, from the float16 values by name."""
+def model_id(weights: Mapping[str, NDArray[Any]]) -> str:
+    """Return the identity of weights: 16 hex digits, from the values as they are kept, by name."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
@@ -33,6 +33,6 @@ def read_id(path: Path) -> str:
     AssetError
         If the file is missing, damaged, or not such a model.
     """
-    metadata = read_metadata(path, KINDS, WHAT)
-    with damage_named(path, WHAT):
+    metadata = read_metadata(path, (VAE_KIND, FACE_FLEX_KIND), LABEL)
+    with damage_named(path, LABEL):
         return metadata["id"]

@@ -19,6 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceflex.models.model_id import LABEL, VAE_KIND
+from faceflex.models.network import Network
+
 
 @dataclass(frozen=True)
 class VAEConfig:
@@ -163,7 +166,7 @@ def _mix_up(mix: nn.Conv2d, low: Tensor, high: Tensor) -> Tensor:
     return mixed
 
 
-class VAE(nn.Module):
+class VAE(Network):
     """Encoder and decoder together.
 
     Parameters
@@ -174,6 +177,9 @@ class VAE(nn.Module):
 
     crop = "template"
     """How faces are cut for it; see :func:`faceflex.faces.align.align`."""
+
+    kind, label, config_type = VAE_KIND, LABEL, VAEConfig
+    config: VAEConfig
 
     def __init__(self, config: VAEConfig | None = None) -> None:
         super().__init__()

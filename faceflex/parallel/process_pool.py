@@ -1,4 +1,4 @@
-"""Work spread over processes of this machine, or over the machines of a Dask cluster.
+"""A process pool that loses only the task of a worker that crashes.
 
 A piece of work is a generator function ``work(shared, task)``: what it yields comes back as it is
 made. A process that dies (a decoder that crashes, a system out of memory) takes nothing with it
@@ -19,14 +19,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from faceflex.errors import UsageError
-
 Work = Callable[[Any, Any], Iterable[Any]]
 Result = tuple[int, Any]
 
 _NEEDED = 0.8 * 2**30  # Bytes of memory for a process.
 _PATIENCE = 5.0  # Seconds for a process to end.
-_ANSWER = 10.0  # Seconds for a cluster to answer.
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def one_thread() -> None:
 
 
 def _serve(pipe: Connection, work: Work, shared: Any) -> None:
-    """Be a process of the crew: take tasks until there are none."""
+    """Be a process of the pool: take tasks until there are none."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent says what becomes of that.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -103,16 +100,16 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-class _Crew:
+class _Pool:
     """The processes, and what each one works on."""
 
     def __init__(self, work: Work, shared: Any, tasks: Iterable[Any]) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._work, self._shared = work, shared
         self._todo: Iterator[tuple[int, Any]] = enumerate(tasks)
-        self.members: dict[Connection, tuple[Any, int]] = {}
+        self.workers: dict[Connection, tuple[Any, int]] = {}
 
-    def hire(self) -> bool:
+    def start(self) -> bool:
         """Start a process with the next task, if there is one."""
         task = next(self._todo, None)
         if task is None:
@@ -124,12 +121,12 @@ class _Crew:
         process.start()
         there.close()
         here.send(task)
-        self.members[here] = (process, task[0])
+        self.workers[here] = (process, task[0])
         return True
 
-    def go_on(self, pipe: Connection) -> None:
+    def assign(self, pipe: Connection) -> None:
         """Give a process the next task, or send it home."""
-        process, _ = self.members.pop(pipe)
+        process, _ = self.workers.pop(pipe)
         task = next(self._todo, None)
         try:
             pipe.send(task)
@@ -137,28 +134,28 @@ class _Crew:
             pipe.close()
             if task is not None:
                 self._todo = chain([task], self._todo)
-                self.hire()
+                self.start()
             return
         if task is not None:
-            self.members[pipe] = (process, task[0])
+            self.workers[pipe] = (process, task[0])
             return
         process.join(_PATIENCE)
         pipe.close()
 
-    def buried(self, pipe: Connection) -> Result:
+    def crashed(self, pipe: Connection) -> Result:
         """Return what comes of the task of a process that died."""
-        process, number = self.members.pop(pipe)
+        process, number = self.workers.pop(pipe)
         pipe.close()
         process.join(_PATIENCE)
         code = process.exitcode or 0
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return number, WorkerCrashed(how)
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         """End all processes now."""
-        for process, _ in self.members.values():
+        for process, _ in self.workers.values():
             process.terminate()
-        for process, _ in self.members.values():
+        for process, _ in self.workers.values():
             process.join(_PATIENCE)
             if process.is_alive():
                 process.kill()
@@ -183,87 +180,24 @@ def run_in_processes(work: Work, shared: Any, tasks: Iterable[Any], jobs: int) -
     A task's number and a result of it, as they come; :class:`WorkerCrashed` for a task whose
     process died.
     """
-    crew = _Crew(work, shared, tasks)
+    pool = _Pool(work, shared, tasks)
     try:
-        while len(crew.members) < jobs and crew.hire():
+        while len(pool.workers) < jobs and pool.start():
             pass
-        while crew.members:
-            for pipe in wait(list(crew.members)):
+        while pool.workers:
+            for pipe in wait(list(pool.workers)):
                 assert isinstance(pipe, Connection)
                 try:
                     number, value = pipe.recv()
                 except (EOFError, OSError):
-                    yield crew.buried(pipe)
-                    crew.hire()
+                    yield pool.crashed(pipe)
+                    pool.start()
                     continue
                 if isinstance(value, _Raised):
                     raise value.error
                 if isinstance(value, _End):
-                    crew.go_on(pipe)
+                    pool.assign(pipe)
                 else:
                     yield number, value
     finally:
-        crew.dismiss()
-
-
-def _all(work: Work, shared: Any, task: Any) -> list[Any]:
-    """Do one task on a machine of a cluster."""
-    return list(work(shared, task))
-
-
-def run_on_cluster(work: Work, shared: Any, tasks: Iterable[Any], address: str) -> Iterator[Result]:
-    """Work on tasks on a Dask cluster, whose machines must see the same files.
-
-    Parameters
-    ----------
-    work, shared, tasks
-        As for :func:`run_in_processes`.
-    address
-        Of the scheduler.
-
-    Yields
-    ------
-    As :func:`run_in_processes`.
-
-    Raises
-    ------
-    UsageError
-        If the cluster cannot be reached, or Dask is not installed.
-    """
-    try:
-        from distributed import Client, KilledWorker, as_completed
-    except ImportError:
-        raise UsageError(
-            "--cluster needs Dask; install it with: pip install 'faceflex[cluster]'"
-        ) from None
-    try:
-        client = Client(address, timeout=_ANSWER)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--cluster {address}: no such cluster ({error})") from error
-    with client:
-        (everywhere,) = client.scatter([shared], broadcast=True)
-        todo, number_of = enumerate(tasks), dict[str, int]()
-        running = as_completed()
-
-        def submit() -> bool:
-            number, task = next(todo, (0, None))
-            if task is None:
-                return False
-            future = client.submit(_all, work, everywhere, task, pure=False)
-            number_of[future.key] = number
-            running.add(future)
-            return True
-
-        for _ in range(4 * max(1, len(client.nthreads()))):
-            if not submit():
-                break
-        for future in running:
-            number = number_of.pop(future.key)
-            try:
-                values = future.result()
-            except KilledWorker as error:
-                values = [
-                    WorkerCrashed(f"several times on the cluster, last on {error.last_worker}")
-                ]
-            yield from ((number, value) for value in values)
-            submit()
+        pool.stop()

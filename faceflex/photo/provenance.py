@@ -1,84 +1,115 @@
-"""What outputs say of themselves: the mark that a model edited them, and content credentials."""
+"""How an edited picture came about, and how its file says so: one writer for all callers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex import __version__
-from faceflex.edit.request import Output, strength_name
-from faceflex.photo import Photo, encode_photo
-from faceflex.photo.metadata import marked_xmp
+from faceflex._version import __version__
+from faceflex.photo.load import Photo
+from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
+from faceflex.photo.save import encode_photo
 
 if TYPE_CHECKING:
-    from faceflex.edit.editor import Editor
-    from faceflex.edit.options import EditOptions
+    from faceflex.photo.credentials import Signer
+
+SOFTWARE = "faceflex"
+_WITHOUT_XMP = ("BMP",)
 
 
-def _done(editor: Editor, output: Output) -> tuple[str, dict[str, str]]:
-    """Return what made an output, and with which settings, for its provenance."""
-    settings = {k: strength_name(v) for k, v in output.settings.items()}
-    if output.sample > 1:
-        settings["sample"] = str(output.sample)
-    return f"{__version__} (model {editor.model_id})", settings
+@dataclass(frozen=True)
+class Provenance:
+    """How a picture was made.
+
+    Attributes
+    ----------
+    method
+        Name of the way of editing.
+    fingerprints
+        Identities of the models that made it, by role.
+    settings
+        What was asked for, by control.
+    version
+        Of faceflex.
+    """
+
+    method: str
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    version: str = __version__
+
+    @property
+    def made_by(self) -> str:
+        """Version, method and models, in one line."""
+        models = ", ".join(f"{role} {name}" for role, name in self.fingerprints.items())
+        return f"{self.version} ({self.method}; {models})"
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for ``--json``."""
+        return {
+            "source_type": DIGITAL_SOURCE_TYPE,
+            "version": self.version,
+            "method": self.method,
+            "models": dict(self.fingerprints),
+            "settings": dict(self.settings),
+        }
 
 
-def encoded(
-    job: EditOptions,
-    editor: Editor,
+def can_mark(form: str) -> bool:
+    """Tell whether files of a format can say that a model edited them."""
+    return form not in _WITHOUT_XMP
+
+
+def encode_marked(
     photo: Photo,
     picture: NDArray[np.uint8],
-    output: Output,
     form: str,
-    original: bytes | str,
+    provenance: Provenance,
+    *,
+    mark: bool = True,
+    signer: Signer | None = None,
+    original: bytes | str | None = None,
 ) -> bytes:
-    """Return an output's file: marked and signed, as the job asks.
+    """Return the file of an edited picture, marked and signed.
 
     Parameters
     ----------
-    job, editor
-        What was asked for, and the models that did it.
-    photo, original
-        The photo that was edited; its file's content, or its path.
+    photo
+        The photo that was edited; its metadata is kept.
     picture
         (H, W, 3) uint8, the result.
-    output, form
-        Which of the job's pictures it is, and the format to write.
+    form
+        The format to write.
+    provenance
+        How it was made.
+    mark
+        Say so in XMP, where the format has it.
+    signer
+        Signs it (content credentials, C2PA).
+    original
+        The content or the path of the photo's file, which the credentials refer to; encoded anew
+        by default, without what the credentials of the photo say.
 
     Raises
     ------
     PhotoError
         If it cannot be encoded or signed.
     """
-    version, settings = _done(editor, output)
     xmp = None
-    if is_marked(job, form):
-        xmp = marked_xmp(photo.xmp, "faceflex", version, settings)
+    if mark and can_mark(form):
+        xmp = marked_xmp(photo.xmp, SOFTWARE, provenance.made_by, provenance.settings)
     data = encode_photo(photo, picture, target=form, xmp=xmp)
-    if job.signer is None:
+    if signer is None:
         return data
-    if job.strip and photo.credentials:  # Which say more than the photo without metadata should.
+    if original is None:
         before = encode_photo(photo, photo.rgb)
     else:
         before = Path(original).read_bytes() if isinstance(original, str) else original
     parent = before, photo.format, Path(photo.name).name
-    settings |= {"model": editor.model_id}
-    return job.signer.sign(data, form, parent, ("faceflex", version), settings)
-
-
-def is_marked(job: EditOptions, form: str) -> bool:
-    """Tell whether an output says in XMP that a model edited it; a BMP cannot."""
-    return job.provenance and form != "BMP"
-
-
-def kept_or_not(job: EditOptions, photo: Photo) -> dict[str, Any]:
-    """Return what a record says of content credentials, and of what could not be kept."""
-    notes, state = list(photo.notes), "signed"
-    if job.signer is None:
-        state = "dropped" if photo.credentials else "none"
-        if photo.credentials:
-            notes.append("its content credentials (C2PA) would no longer be true; left out")
-    return {"c2pa": state, "notes": notes}
+    settings = {**provenance.settings, "method": provenance.method, **provenance.fingerprints}
+    return signer.sign(data, form, parent, (SOFTWARE, provenance.made_by), settings)

@@ -10,41 +10,39 @@ from torch import Tensor
 
 from faceflex.faces.align import SIZE
 from faceflex.models.discriminator import Discriminator
-from faceflex.train.losses import cut_and_mirror, fooling, hinge, weighted_mean
+from faceflex.train.losses import crop_and_flip, generator_hinge, hinge, weighted_mean
 from faceflex.train.workers import Workers
 
 WINDOW = 112
-"""Side in pixels of what the discriminator sees of a face, at a random place."""
+"""Side in pixels of the random window of a face that the discriminator sees."""
 
 
 class Adversary:
-    """A discriminator, its optimiser, and what it has to say of decoded faces.
+    """A discriminator and its optimiser.
 
     Parameters
     ----------
     rate
         Peak learning rate.
     seed
-        Fixes start and windows.
-    device
-        Where it computes.
+        Fixes first weights and windows.
     workers
-        Processes that it is trained by.
+        The processes that train together.
     """
 
-    def __init__(self, rate: float, seed: int, device: torch.device, workers: Workers) -> None:
+    def __init__(self, rate: float, seed: int, workers: Workers) -> None:
         torch.manual_seed(seed + 1)
         self.rate, self.seed = rate, seed
-        self.network = Discriminator().to(device)
-        self.shared = workers.shared(self.network)
+        self.network = Discriminator().to(workers.device)
+        self._wrapped = workers.wrap(self.network)
         self.optimizer = torch.optim.Adam(self.network.parameters(), rate, betas=(0.5, 0.99))
 
-    def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of network and optimiser."""
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
 
@@ -53,8 +51,10 @@ class Adversary:
         y, x = rng.integers(0, SIZE - WINDOW + 1, 2)
         return (int(y), int(x)), WINDOW, bool(rng.random() < 0.5)
 
-    def learn(self, real: Tensor, fake: Tensor, weight: Tensor, step: int, share: float) -> Tensor:
-        """Take one step towards telling ``fake`` from ``real``; return the loss.
+    def train_step(
+        self, real: Tensor, weight: Tensor, fake: Tensor, step: int, rate: float
+    ) -> Tensor:
+        """Take one optimiser step towards telling ``fake`` from ``real``; return the hinge loss.
 
         Parameters
         ----------
@@ -64,35 +64,37 @@ class Adversary:
             (B, 1, 128, 128), how much each pixel counts.
         step
             Fixes the window.
-        share
-            Of the peak learning rate.
+        rate
+            Fraction of the peak learning rate.
         """
-        view = self._window(step)
+        window = self._window(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * share
+            group["lr"] = self.rate * rate
         self.network.requires_grad_(True)
-        both = cut_and_mirror(torch.cat([real, fake.detach()]), *view)
-        told, _ = self.shared(both)
-        seen = cut_and_mirror(weight, *view)
-        loss = hinge(told[: len(real)], told[len(real) :], seen, seen)
+        logits, _ = self._wrapped(crop_and_flip(torch.cat([real, fake.detach()]), *window))
+        cropped = crop_and_flip(weight, *window)
+        loss = hinge(logits[: len(real)], logits[len(real) :], cropped, cropped)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss
 
-    def judge(self, real: Tensor, fake: Tensor, weight: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Return how well ``fake`` passes (lower is better), and how far its maps are from real's.
+    def generator_losses(
+        self, real: Tensor, weight: Tensor, fake: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return the generator's hinge loss, and the feature matching loss: scalars.
 
-        The second term, feature matching (Salimans et al. 2016), keeps decodes at their photos.
+        The second, the distance of the discriminator's maps of ``fake`` and ``real`` (Salimans et
+        al. 2016), keeps decodes at their photos. Parameters are as for :meth:`train_step`.
         """
-        view = self._window(step)
+        window = self._window(step)
         self.network.requires_grad_(False)
-        seen = cut_and_mirror(weight, *view)
-        told, maps = self.network(cut_and_mirror(fake, *view))
+        cropped = crop_and_flip(weight, *window)
+        logits, maps = self.network(crop_and_flip(fake, *window))
         with torch.no_grad():
-            _, wanted = self.network(cut_and_mirror(real, *view))
+            _, targets = self.network(crop_and_flip(real, *window))
         matching = fake.new_zeros(())
-        for ours, theirs in zip(maps, wanted, strict=True):
-            apart = (ours - theirs).abs().mean(dim=1, keepdim=True)
-            matching = matching + weighted_mean(apart, seen).mean()
-        return fooling(told, seen), matching
+        for output, target in zip(maps, targets, strict=True):
+            distance = (output - target).abs().mean(dim=1, keepdim=True)
+            matching = matching + weighted_mean(distance, cropped).mean()
+        return generator_hinge(logits, cropped), matching

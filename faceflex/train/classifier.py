@@ -1,12 +1,18 @@
-"""Train networks that read labels from faces: the judge, and the one that compares pictures.
+"""Objective of classifiers: binary cross-entropy on the labels that face sets tell.
 
-Faces are cut, lit and coloured a little differently each time, and covered now and then.
+Two networks are trained so. The attribute classifier measures edits; it must judge a mouth and not
+the sharpness or the light of a picture, so its faces are blurred too. The feature extractor gives
+the perceptual loss its maps, and must see sharpness. Its labels are whatever the sets tell:
+CelebA's 40 attributes; from UTKFace age, sex (as CelebA's *Male*) and five groups of ethnicity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,33 +21,106 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceflex.data.cache import WIDE, AlignedCache
+from faceflex.errors import UsageError
 from faceflex.faces.align import SIZE
+from faceflex.methods.directions import auc_score
+from faceflex.models.attribute_classifier import AttributeClassifier, ClassifierConfig
+from faceflex.models.checkpoint import save_network
+from faceflex.models.feature_extractor import ExtractorConfig, FeatureExtractor
+from faceflex.train.batches import EpochSampler
+from faceflex.train.objective import Objective, Term, TrainConfig
+from faceflex.train.workers import Workers
 
-Report = Callable[[int, int, float], None]
+_OLDEST, _ETHNIC_GROUPS = 116.0, 5  # Of UTKFace.
+_MIN_OF_CLASS = 5  # Held-out faces of either class that an AUC needs.
 
 
 @dataclass(frozen=True)
-class ClassifierTraining:
-    """How to train a network that reads labels; saved with it.
-
-    Attributes
-    ----------
-    steps, batch
-        Batches in all, and faces in each.
-    rate
-        Peak learning rate; it falls to 0 along a cosine.
-    seed
-        Fixes start, order and disturbance.
-    """
+class ClassifierTraining(TrainConfig):
+    """How to train a classifier: short rise, long fall, the last weights, no clipping."""
 
     steps: int = 3600
     batch: int = 64
     rate: float = 2e-3
+    warmup: int = 360
+    decay: float = 0.9
+    ema: float = 0.0
+    clip: float = float("inf")
     seed: int = 20
 
 
+def is_classifier_held_out(name: str) -> bool:
+    """Tell whether the attribute classifier never learns from this picture.
+
+    That is a tenth of all, by another hash than the one that holds faces out from the face model.
+    """
+    return hashlib.sha256(b"judge/" + name.encode()).digest()[0] < 26
+
+
+def _none_held_out(_name: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a classifier is for.
+
+    Attributes
+    ----------
+    make
+        Makes the network that classifies into the given labels.
+    is_held_out
+        Whether a picture of this name is kept from it, beside those that no training sees.
+    soften
+        Whether its faces are blurred at random.
+    config
+        How to train it, by default.
+    """
+
+    make: Callable[[tuple[str, ...]], AttributeClassifier | FeatureExtractor]
+    is_held_out: Callable[[str], bool]
+    soften: bool
+    config: ClassifierTraining
+
+
+PURPOSES = {
+    "attributes": Purpose(
+        lambda names: AttributeClassifier(ClassifierConfig(names)),
+        is_classifier_held_out,
+        True,
+        ClassifierTraining(),
+    ),
+    "features": Purpose(
+        lambda names: FeatureExtractor(ExtractorConfig(names)),
+        _none_held_out,
+        False,
+        ClassifierTraining(steps=2600, batch=48, warmup=260, seed=40),
+    ),
+}
+
+
+def as_targets(labels: Mapping[str, float]) -> dict[str, float]:
+    """Return a face's labels as numbers from 0 to 1, whichever set it comes from."""
+    if "age" not in labels:
+        return {name: float(value > 0) for name, value in labels.items()}
+    targets = {"Male": float(labels["gender"] == 0), "age": min(1.0, labels["age"] / _OLDEST)}
+    return targets | {f"group {i}": float(labels["race"] == i) for i in range(_ETHNIC_GROUPS)}
+
+
+def label_targets(
+    cache: AlignedCache, index: NDArray[np.integer]
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Return the names (K) of the labels of the N faces ``index``, and (N, K) targets.
+
+    Targets are from 0 to 1, and NaN where a face has no such label.
+    """
+    rows = [as_targets(cache.labels[i]) for i in index]
+    names = tuple(sorted({name for row in rows for name in row}))
+    return names, np.array([[row.get(name, np.nan) for name in names] for row in rows], np.float32)
+
+
 def augment(faces: Tensor, size: int, generator: torch.Generator, *, soften: bool = True) -> Tensor:
-    """Cut faces a little differently, and change their light, colour and sharpness.
+    """Random affine crop, colour, contrast, noise, blur and a covered patch (random erasing).
 
     Parameters
     ----------
@@ -50,9 +129,9 @@ def augment(faces: Tensor, size: int, generator: torch.Generator, *, soften: boo
     size
         Side of the result in pixels.
     generator
-        Source of chance.
+        Source of all that is random.
     soften
-        Whether to take sharpness away at random as well.
+        Whether to blur as well, by way of a smaller picture.
 
     Returns
     -------
@@ -94,55 +173,113 @@ def augment(faces: Tensor, size: int, generator: torch.Generator, *, soften: boo
     return torch.where(covered, middle, x)
 
 
-def train_classifier(
-    network: nn.Module,
-    cache: AlignedCache,
-    index: NDArray[np.integer],
-    truth: NDArray[np.float32],
-    config: ClassifierTraining,
-    size: int,
-    *,
-    soften: bool = True,
-    report: Report | None = None,
-) -> None:
-    """Train a network in place to tell labels from faces.
+class LabelledBatch(NamedTuple):
+    """Augmented pictures (B, 3, size, size), and targets (B, K); NaN is not known."""
+
+    pictures: Tensor
+    targets: Tensor
+
+
+class ClassifierObjective(Objective[LabelledBatch, Tensor]):
+    """A classifier's training on all labelled faces that are not held out.
+
+    In several processes, batch normalisation takes the statistics of each one's part of the batch.
 
     Parameters
     ----------
-    network
-        Takes (B, 3, size, size) pictures, gives (B, K) logits.
-    cache, index
-        Faces to train on.
-    truth
-        (N, K) for the N faces of ``index``: 0 to 1, or NaN where a label is not known.
+    cache
+        Aligned faces with CelebA's or UTKFace's labels.
+    purpose
+        ``attributes`` or ``features``; see :data:`PURPOSES`.
     config
-        How to train.
-    size, soften
-        As for :func:`augment`.
-    report
-        Called after each step with (steps done, steps in all, loss).
+        How to train; the purpose's own way by default.
+    workers
+        The processes that train together.
+
+    Raises
+    ------
+    UsageError
+        If fewer than two batches of the faces have labels.
     """
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), config.rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.rate, total_steps=config.steps, pct_start=0.1
-    )
-    chance = torch.Generator().manual_seed(config.seed)
-    rng = np.random.default_rng(config.seed)
-    order = np.zeros(0, np.int64)
-    for step in range(config.steps):
-        if len(order) < config.batch:
-            order = rng.permutation(len(index))
-        chosen, order = np.sort(order[: config.batch]), order[config.batch :]
-        faces = torch.from_numpy(cache.faces[index[chosen]]).permute(0, 3, 1, 2).float() / 255
-        pictures = augment(faces, size, chance, soften=soften)
-        logits = network(pictures.contiguous(memory_format=torch.channels_last))
-        target = torch.from_numpy(truth[chosen])
-        known = ~torch.isnan(target)
-        loss = F.binary_cross_entropy_with_logits(logits[known], target[known])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        if report:
-            report(step + 1, config.steps, float(loss.detach()))
+
+    def __init__(
+        self,
+        cache: AlignedCache,
+        purpose: str,
+        config: ClassifierTraining | None = None,
+        workers: Workers | None = None,
+    ) -> None:
+        self.purpose = PURPOSES[purpose]
+        self.cache, self.workers = cache, workers or Workers()
+        self.config = config or self.purpose.config
+        labelled = np.array([i for i, labels in enumerate(cache.labels) if labels], np.int64)
+        is_held_out = self.purpose.is_held_out
+        held_out = np.array([cache.held_out[i] or is_held_out(cache.names[i]) for i in labelled])
+        self.train_index = labelled[~held_out.astype(bool)]
+        self.held_out_index = labelled[held_out.astype(bool)]
+        if len(self.train_index) < 2 * self.config.batch:
+            raise UsageError(
+                f"{len(self.train_index)} labelled faces to train on;"
+                f" at least {2 * self.config.batch} are needed"
+            )
+        names, targets = label_targets(cache, self.train_index)
+        self.targets = torch.from_numpy(targets)
+        torch.manual_seed(self.config.seed)
+        classifier = self.purpose.make(names)
+        classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = self.classifier = classifier
+        rows, batch, seed = np.arange(len(self.train_index)), self.config.batch, self.config.seed
+        self._sampler = EpochSampler(rows, batch, seed)
+        self._part = self.workers.part(batch)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return all parameters, with AdamW's usual averages and more weight decay."""
+        (group,) = super().parameter_groups()
+        return [group | {"betas": (0.9, 0.999), "weight_decay": 0.05}]
+
+    def batch(self, step: int) -> LabelledBatch:
+        """Return this process's part of a step's faces, augmented."""
+        rows = self._sampler(step)
+        faces = torch.from_numpy(self.cache.faces[self.train_index[rows]]).permute(0, 3, 1, 2)
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+        size, soften = self.classifier.config.size, self.purpose.soften
+        pictures = augment(faces.float() / 255, size, generator, soften=soften)[self._part]
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        device = self.workers.device
+        return LabelledBatch(pictures.to(device), self.targets[rows[self._part]].to(device))
+
+    def forward(self, network: nn.Module, batch: LabelledBatch, step: int) -> Tensor:
+        """Return logits (B, K)."""
+        logits: Tensor = network(batch.pictures)
+        return logits.float()
+
+    def loss_terms(self, batch: LabelledBatch, outputs: Tensor, step: int) -> dict[str, Term]:
+        """Return the binary cross-entropy over all labels that are known."""
+        known = ~torch.isnan(batch.targets)
+        loss = F.binary_cross_entropy_with_logits(outputs[known], batch.targets[known])
+        return {"cross_entropy": (1.0, loss)}
+
+    def metrics(self, averaged: nn.Module) -> dict[str, Any]:
+        """Return ``auc``: of each attribute, on held-out faces where both classes have 5."""
+        if not isinstance(averaged, AttributeClassifier):
+            return {}
+        scores = averaged.scores(self.cache.crops(self.held_out_index))
+        names, targets = label_targets(self.cache, self.held_out_index)
+        auc = {}
+        for name, truth in zip(names, targets.T, strict=True):
+            known = ~np.isnan(truth)
+            positive = int((truth[known] > 0.5).sum())
+            if (
+                name in averaged.config.names
+                and _MIN_OF_CLASS <= positive <= known.sum() - _MIN_OF_CLASS
+            ):
+                column = scores[known, averaged.config.names.index(name)]
+                auc[name] = round(auc_score(column, truth[known] > 0.5), 4)
+        return {"auc": auc}
+
+    def export(self, averaged: nn.Module, path: Path, extra: dict[str, Any]) -> None:
+        """Write the classifier."""
+        if not isinstance(averaged, AttributeClassifier | FeatureExtractor):
+            raise TypeError(f"{type(averaged).__name__} is no classifier")
+        training = extra["training"] | {"faces": len(self.train_index)}
+        save_network(averaged, path, extra | {"training": training})

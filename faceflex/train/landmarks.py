@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from faceflex.data.readers import read_any
 from faceflex.data.records import is_held_out
+from faceflex.data.template import mirrored
 from faceflex.errors import UsageError
 from faceflex.faces.align import estimate_similarity, fit_error, transform_points, warp
 from faceflex.faces.landmarks import FRAME, LandmarkModel, frame_box, frame_corners, frame_template
 from faceflex.files import atomic_write
-from faceflex.train.template import mirrored
 
 Labelled = tuple[Path, NDArray[np.float32]]
 

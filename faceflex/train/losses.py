@@ -1,4 +1,4 @@
-"""Named loss terms."""
+"""Losses on pictures and on a discriminator's logits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _blur(x: Tensor) -> Tensor:
 
 
 def laplacian_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Compare two pictures band by band.
+    """L1 distance of two pictures, band by band.
 
     The Laplacian pyramid (Burt and Adelson 1983) is linear, so that of the difference is enough.
 
@@ -45,13 +45,13 @@ def laplacian_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return total
 
 
-def cut_and_mirror(x: Tensor, corner: tuple[int, int], side: int, mirror: bool) -> Tensor:
+def crop_and_flip(x: Tensor, corner: tuple[int, int], side: int, flip: bool) -> Tensor:
     """Return a window of (B, C, H, W) at ``corner`` (row, column), mirrored if asked.
 
-    What tells decodes from photos sees both so, or it would learn places instead of pictures.
+    A discriminator sees faces so, or it would learn places of the aligned crop instead of faces.
     """
     window = x[:, :, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
-    return window.flip(3) if mirror else window
+    return window.flip(3) if flip else window
 
 
 def hinge(real: Tensor, fake: Tensor, real_weight: Tensor, fake_weight: Tensor) -> Tensor:
@@ -61,8 +61,8 @@ def hinge(real: Tensor, fake: Tensor, real_weight: Tensor, fake_weight: Tensor) 
     ).mean() / 2
 
 
-def fooling(fake: Tensor, weight: Tensor) -> Tensor:
-    """Return the generator's side of it: a scalar."""
+def generator_hinge(fake: Tensor, weight: Tensor) -> Tensor:
+    """Return the generator's side of the hinge loss: a scalar."""
     return -weighted_mean(fake, weight).mean()
 
 

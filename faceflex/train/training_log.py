@@ -1,24 +1,24 @@
-"""What a training writes beside its state: loss table and curves, samples, and a film of them."""
+"""What a training writes beside its state: loss table and curves, samples, and a GIF of them."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from faceflex.edit.contact_sheet import tile
 from faceflex.files import atomic_write
+from faceflex.photo.grid import captioned_grid, tile
 
-_PANEL, _COLUMNS, _POINTS, _FRAMES = (320, 180), 3, 200, 80
+_PANEL, _COLUMNS, _POINTS, _FRAMES = (320, 160), 3, 200, 80
 
 
 class TrainingLog:
-    """Keeps ``losses.csv``, ``losses.png``, ``samples.png`` and ``training.gif`` in a folder.
+    """``losses.csv``, ``losses.png``, ``samples.png`` and ``training.gif`` in a folder.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class TrainingLog:
         self.folder, self.table = folder, folder / "losses.csv"
         if self.table.is_file():
             lines = self.table.read_text().splitlines(keepends=True)
-            whole = [r for r in lines[1:] if r.endswith("\n") and int(r.split(",")[0]) < step]
+            kept = [r for r in lines[1:] if r.endswith("\n") and int(r.split(",")[0]) < step]
             with atomic_write(self.table) as temporary:
-                temporary.write_text("".join(lines[:1] + whole))
+                temporary.write_text("".join(lines[:1] + kept))
         self._file = self.table.open("a", newline="")
         self._writer = csv.writer(self._file)
 
@@ -48,58 +48,56 @@ class TrainingLog:
         """Write the rows so far; before a state that comes after them is saved."""
         self._file.flush()
 
-    def row(self, step: int, terms: dict[str, float]) -> None:
+    def row(self, step: int, values: Mapping[str, float]) -> None:
         """Add the loss terms of a step."""
         if self._file.tell() == 0:
-            self._writer.writerow(["step", *terms])
-        self._writer.writerow([step, *(f"{v:.6g}" for v in terms.values())])
+            self._writer.writerow(["step", *values])
+        self._writer.writerow([step, *(f"{v:.6g}" for v in values.values())])
 
-    def pictures(self, step: int, faces: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> None:
-        """Write samples, curves and film; (N, S, S, 3) uint8 faces and what became of them."""
+    def pictures(self, step: int, samples: Sequence[NDArray[np.uint8]]) -> None:
+        """Write curves, samples and GIF; each row of samples is (n, S, S, 3) uint8."""
         self.flush()
-        with atomic_write(self.folder / "samples.png") as temporary:
-            Image.fromarray(tile([faces, decoded])).save(temporary)
-        frames = self.folder / "frames"
-        frames.mkdir(exist_ok=True)
-        with atomic_write(frames / f"{step:08d}.png") as temporary:
-            Image.fromarray(tile([faces[:6], decoded[:6]])).save(temporary)
-        self._film(sorted(frames.glob("*.png")))
         with self.table.open(newline="") as file:
             head, *rows = csv.reader(file)
         if rows:
             values = np.array(rows, np.float64)
             curves = {name: values[:, i] for i, name in enumerate(head) if i}
             with atomic_write(self.folder / "losses.png") as temporary:
-                draw_curves(values[:, 0], curves).save(temporary)
-
-    def _film(self, frames: list[Path]) -> None:
-        """Write ``training.gif`` from at most 80 of the frames."""
-        chosen = frames[:: math.ceil(len(frames) / _FRAMES)]
-        pictures = []
-        for path in chosen:
-            with Image.open(path) as frame:
-                pictures.append(frame.convert("P", palette=Image.Palette.ADAPTIVE))
-        with atomic_write(self.folder / "training.gif") as temporary:
-            first, *rest = pictures
-            first.save(temporary, save_all=True, append_images=rest, duration=150, loop=0)
+                Image.fromarray(draw_curves(curves)).save(temporary)
+        if not samples:
+            return
+        with atomic_write(self.folder / "samples.png") as temporary:
+            Image.fromarray(tile(samples)).save(temporary)
+        frames = self.folder / "frames"
+        frames.mkdir(exist_ok=True)
+        with atomic_write(frames / f"{step:08d}.png") as temporary:
+            Image.fromarray(tile([row[:6] for row in samples])).save(temporary)
+        save_gif(sorted(frames.glob("*.png")), self.folder / "training.gif")
 
 
-def draw_curves(
-    steps: NDArray[np.floating], curves: Mapping[str, NDArray[np.floating]]
-) -> Image.Image:
-    """Draw one panel for each curve, over the steps (N,), averaged to 200 points."""
-    width, height = _PANEL
-    rows = math.ceil(len(curves) / _COLUMNS)
-    sheet = Image.new("RGB", (width * min(_COLUMNS, len(curves)), height * rows), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    parts = np.array_split(np.arange(len(steps)), min(_POINTS, len(steps)))
-    for number, (name, values) in enumerate(curves.items()):
-        left, top = number % _COLUMNS * width, number // _COLUMNS * height
-        means = np.array([values[p].mean() for p in parts])
+def save_gif(frames: Sequence[Path], path: Path) -> None:
+    """Write an animation of at most 80 of the pictures ``frames``, evenly chosen."""
+    pictures = []
+    for frame in frames[:: math.ceil(len(frames) / _FRAMES)]:
+        with Image.open(frame) as picture:
+            pictures.append(picture.convert("P", palette=Image.Palette.ADAPTIVE))
+    with atomic_write(path) as temporary:
+        first, *rest = pictures
+        first.save(temporary, save_all=True, append_images=rest, duration=150, loop=0)
+
+
+def draw_curves(curves: Mapping[str, NDArray[np.floating]]) -> NDArray[np.uint8]:
+    """Draw one panel for each curve (N,), averaged to 200 points; return (H, W, 3) uint8."""
+    (width, height), panels = _PANEL, []
+    for name, values in curves.items():
+        means = np.array(
+            [part.mean() for part in np.array_split(values, min(_POINTS, len(values)))]
+        )
         low, high = float(means.min()), float(means.max())
-        x = left + 10 + (width - 20) * (np.arange(len(means)) + 0.5) / len(means)
-        y = top + height - 24 - (height - 50) * (means - low) / max(high - low, 1e-12)
-        draw.line([*zip(x.tolist(), y.tolist(), strict=True)], fill="#1f5fa8", width=2)
-        draw.text((left + 10, top + 4), f"{name}: {low:.4g} to {high:.4g}", "black", font)
-        draw.text((left + 10, top + height - 18), f"step {steps[-1]:.0f}", "gray", font)
-    return sheet
+        x = 10 + (width - 20) * (np.arange(len(means)) + 0.5) / len(means)
+        y = height - 10 - (height - 20) * (means - low) / max(high - low, 1e-12)
+        panel = Image.new("RGB", _PANEL, "white")
+        line = [*zip(x.tolist(), y.tolist(), strict=True)]
+        ImageDraw.Draw(panel).line(line, fill="#1f5fa8", width=2)
+        panels.append((f"{name}: {low:.4g} to {high:.4g}", np.array(panel)))
+    return captioned_grid([panels[i : i + _COLUMNS] for i in range(0, len(panels), _COLUMNS)])

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.data.latents import Latents
 from faceflex.errors import UsageError
 from faceflex.methods.attribute_styles import expression_names
 from faceflex.methods.directions import ESTIMATORS, VERSIONS, auc_score, estimate, ridge
 from faceflex.methods.vectors import AttributeVectors, describe
-from faceflex.train.latents import Latents
 
 _MIN_HELD_OUT = 5  # Held-out faces of either class that an AUC needs.
 _PARTS = (slice(48, 68), slice(36, 42), slice(42, 48))

@@ -1,4 +1,4 @@
-"""Training by several processes at once, with PyTorch's own engine.
+"""Data-parallel training by several processes (PyTorch's DistributedDataParallel).
 
 ``torchrun --nproc-per-node N -m faceflex train vae ...`` starts N processes, on one machine or
 many; each takes its part of every batch, and gradients are averaged. Without it, there is one.
@@ -21,24 +21,27 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Workers:
-    """Which of the processes this is.
+    """The processes that train together, and which of them this is.
 
     Attributes
     ----------
     rank, count
         Its number, from 0, and how many there are.
+    device
+        Where this one computes.
     """
 
     rank: int = 0
     count: int = 1
+    device: str = "cpu"
 
     @property
     def first(self) -> bool:
         """Whether this process writes files and reports."""
         return self.rank == 0
 
-    def shared(self, network: Network) -> Network:
-        """Return ``network`` so wrapped that its gradients are averaged over the processes."""
+    def wrap(self, network: Network) -> Network:
+        """Return ``network`` wrapped so that its gradients are averaged over the processes."""
         if self.count == 1:
             return network
         from torch.nn.parallel import DistributedDataParallel
@@ -68,26 +71,22 @@ class Workers:
         return slice(self.rank * size, (self.rank + 1) * size)
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Return when every process has reached this barrier."""
         if self.count > 1:
             torch.distributed.barrier()
 
 
-def join_workers(device: str) -> tuple[Workers, str]:
-    """Join the processes that ``torchrun`` started, if it did.
+def join_workers(device: str) -> Workers:
+    """Join the process group that ``torchrun`` started, if it did.
 
     Parameters
     ----------
     device
         ``cpu`` or ``cuda``; on CUDA each process takes the GPU of its local rank.
-
-    Returns
-    -------
-    This process's place, and its device.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        return Workers(), device
+        return Workers(device=device)
     if device.startswith("cuda"):
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
@@ -95,4 +94,4 @@ def join_workers(device: str) -> tuple[Workers, str]:
         backend = "nccl" if device.startswith("cuda") else "gloo"
         torch.distributed.init_process_group(backend)
         atexit.register(torch.distributed.destroy_process_group)
-    return Workers(torch.distributed.get_rank(), count), device
+    return Workers(torch.distributed.get_rank(), count, device)

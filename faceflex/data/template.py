@@ -1,6 +1,6 @@
 """Compute the alignment template from labelled faces.
 
-``python -m faceflex.train.template LANDMARKS.npz...`` wrote ``faceflex/assets/template68.csv``:
+``python -m faceflex.data.template LANDMARKS.npz...`` wrote ``faceflex/assets/template68.csv``:
 the Procrustes mean of the given (N, 68, 2) landmarks, made left-right symmetric, its box 106
 pixels wide in a crop of 128, the chin 5 pixels above the lower edge.
 """

@@ -1,11 +1,24 @@
-"""How lips part and meet, and on which side of the mouth a place lies."""
+"""Where landmarks and lips go when a latent moves: a linear readout, and what mends it.
+
+Landmarks regressed linearly on latents say which way a face moves, but not how lips behave: they
+say too little of an opening, let closing lips cross, and widen mouth and nose too much. The gains
+and limits here belong to that readout alone; targets that are known from elsewhere need none.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.lips import CLOSED, SAMPLES, Lips, middle_mean
+from faceflex.faces.align import estimate_similarity, transform_points
+from faceflex.faces.landmark_groups import (
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    MOUTH,
+    NOSE,
+    RIGID_LANDMARKS,
+)
+from faceflex.faces.lips import CLOSED, SAMPLES, Lips, interpolate_shift, middle_mean
 
 # How the two lips share a closing that goes beyond what the landmarks' shift says: the jaw moves.
 _UPPER_SHARE, _UPPER_OPENS = 0.3, 0.1
@@ -14,8 +27,7 @@ _USUAL_GAP = 4.5
 # Lips that touch stick together at first: a faint smile keeps them closed.
 _STICK = 0.8
 # Landmarks read linearly say less of an opening than smiles have; and no smile is a yawn.
-_WIDER, _WIDEST = 2.0, 9.0
-_UPPER, _LOWER = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
+_OPENING_GAIN, _WIDEST = 2.0, 9.0
 _UPPER_OUTER = {50: 0.8, 51: 1.0, 52: 0.8}
 _LOWER_OUTER = {55: 0.5, 56: 0.9, 57: 1.0, 58: 0.9, 59: 0.5}
 # Corners hang no farther than about twice this below the middle of the mouth, in pixels.
@@ -27,14 +39,52 @@ _ARCH = 1 - np.abs(np.linspace(-1, 1, SAMPLES)) ** 2.5
 Floats = NDArray[np.float32]
 
 
-def _along(
-    shift: NDArray[np.floating], inner: tuple[int, ...], lips: Lips, points: Floats
-) -> Floats:
-    """Return how the samples of an edge move, (65, 2), from how its five landmarks do."""
-    places = np.maximum.accumulate(points[list(inner), 0])
-    values = shift[list(inner)]
-    columns = [np.interp(lips.x, places, values[:, k]) for k in (0, 1)]
-    return np.float32(np.stack(columns, axis=1))
+def landmark_targets(
+    landmarks: NDArray[np.floating],
+    shift: NDArray[np.floating],
+    lips: Lips,
+    *,
+    sideways: float = 1.0,
+) -> tuple[Floats, Lips]:
+    """Correct a shift that was read linearly from a latent.
+
+    Parameters
+    ----------
+    landmarks
+        (68, 2) in pixels of the 128-pixel crop.
+    shift
+        (68, 2) how far the readout moves each.
+    lips
+        The inner lips.
+    sideways
+        Gain of the sideways motion of mouth and nose.
+
+    Returns
+    -------
+    Where the landmarks go, (68, 2) float32, and where the inner lips go.
+    """
+    start = np.asarray(landmarks, np.float32)
+    motion = remove_rigid_motion(start, shift)
+    for group in (NOSE, MOUTH):
+        motion[group, 0] *= np.float32(sideways)
+    if not motion.any():
+        return start, lips
+    lip_targets, targets = move_lips(lips, start, motion)
+    return targets, lip_targets
+
+
+def remove_rigid_motion(
+    points: NDArray[np.floating], shift: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Return a shift of landmarks without what moves, turns or scales the whole head.
+
+    A shift read in aligned crops has some of that: a wider mouth makes the same face fit the
+    template at another scale. The nose and the corners of the eyes hold the head still.
+    """
+    goal = np.asarray(points + shift, np.float32)
+    rigid = list(RIGID_LANDMARKS)
+    back = estimate_similarity(goal[rigid], np.asarray(points)[rigid])
+    return np.asarray(transform_points(back, goal) - points, np.float32)
 
 
 def _rounded(line: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -75,7 +125,10 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
     Where the inner lips go: they never cross, a mouth open more than most closes more, and lips
     that touch part only after a while. And the (68, 2) landmarks, moved with them.
     """
-    up, down = (_along(shift, k, lips, points) for k in (_UPPER, _LOWER))
+    up, down = (
+        interpolate_shift(shift, group, lips, points)
+        for group in (INNER_UPPER_LIP, INNER_LOWER_LIP)
+    )
     sideways = (up[:, 0] + down[:, 0]) / 2
     was, asked = lips.lower - lips.upper, down[:, 1] - up[:, 1]
     mean = middle_mean(asked)
@@ -83,7 +136,7 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
         wanted = was * max(0.0, 1 + mean / max(min(lips.gap, _USUAL_GAP), 1e-6))
     else:
         stick = _STICK * max(0.0, 1 - lips.gap / 2)
-        further = lips.gap + max(0.0, _WIDER * mean - stick)
+        further = lips.gap + max(0.0, _OPENING_GAIN * mean - stick)
         wanted = was + max(0.0, _WIDEST * float(np.tanh(further / _WIDEST)) - lips.gap) * _ARCH
     if middle_mean(wanted) < CLOSED * 0.6:
         wanted = np.zeros_like(wanted)
@@ -107,48 +160,7 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
         goal[k, 1] += part * share * extra
     for k, part in _LOWER_OUTER.items():
         goal[k, 1] -= part * (1 - share) * extra
-    columns = np.interp(points[list(_UPPER[1:4]), 0], lips.x, np.arange(SAMPLES))
-    for edge, inner in ((moved.upper, _UPPER), (moved.lower, _LOWER)):
+    columns = np.interp(points[list(INNER_UPPER_LIP[1:4]), 0], lips.x, np.arange(SAMPLES))
+    for edge, inner in ((moved.upper, INNER_UPPER_LIP), (moved.lower, INNER_LOWER_LIP)):
         goal[list(inner[1:4]), 1] = np.interp(columns, np.arange(SAMPLES), edge)
     return moved, goal
-
-
-def edges(lips: Lips, x: Floats) -> tuple[Floats, Floats]:
-    """Return the y of both edges at each x; beyond a corner, that of the corner."""
-    return (
-        np.float32(np.interp(x, lips.x, lips.upper)),
-        np.float32(np.interp(x, lips.x, lips.lower)),
-    )
-
-
-def side(lips: Lips, x: Floats, y: Floats) -> Floats:
-    """Return how far each place belongs to the upper lip's side, 0 to 1.
-
-    Between the corners the line between the lips divides sharply; beyond them, ever more softly.
-    """
-    line = np.interp(x, lips.x, lips.line)
-    beyond = np.maximum(np.maximum(lips.x[0] - x, x - lips.x[-1]), 0)
-    rise = np.clip(0.5 - (y - line) / (1.2 * beyond + 1e-3), 0, 1)
-    return np.float32(rise * rise * (3 - 2 * rise))
-
-
-def between(lips: Lips, x: Floats, y: Floats, soft: float) -> Floats:
-    """Return how far each place lies between the lips, 0 to 1, over an edge of ``soft`` pixels.
-
-    Nothing lies between lips that touch.
-    """
-    upper, lower = edges(lips, x)
-    depth = np.minimum(y - upper, lower - y)
-    there = np.clip(depth / soft + 0.5, 0, 1) * np.clip((lower - upper) / (2 * soft), 0, 1)
-    inside = (x > lips.x[0]) & (x < lips.x[-1])
-    return np.float32(there * inside)
-
-
-def window(lips: Lips, x: Floats, y: Floats, room: float = 2.0) -> tuple[slice, slice]:
-    """Return the rows and columns that hold the mouth and ``room`` pixels of the crop around it."""
-    near = (x > lips.x[0] - room) & (x < lips.x[-1] + room)
-    near &= (y > lips.upper.min() - room) & (y < lips.lower.max() + room)
-    rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-    if not len(rows):
-        return slice(0, 0), slice(0, 0)
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

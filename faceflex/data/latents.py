@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from faceflex.data.cache import align_record
 from faceflex.data.records import Record
+from faceflex.data.template import mirrored
 from faceflex.errors import FaceflexError
 from faceflex.faces.align import SIZE
 from faceflex.files import atomic_write
@@ -33,7 +34,6 @@ from faceflex.parallel.process_pool import (
     run_in_processes,
     run_on_cluster,
 )
-from faceflex.train.template import mirrored
 
 if TYPE_CHECKING:
     from faceflex.models.vae import VAE

@@ -19,7 +19,7 @@ _NOISE_SHARE = 0.7  # Posterior variance of the last component, as a share of it
 
 
 @dataclass(frozen=True)
-class LinearFit:
+class WeightedPCA:
     """PCA of weighted pictures.
 
     Attributes
@@ -52,9 +52,9 @@ def _halves(cache: AlignedCache, index: NDArray[np.integer], seed: int) -> Tenso
     return stacked.reshape(len(rows), -1).float().div_(255)
 
 
-def fit_linear(
+def fit_weighted_pca(
     cache: AlignedCache, index: NDArray[np.integer], components: int, seed: int
-) -> LinearFit:
+) -> WeightedPCA:
     """Fit PCA by subspace iteration (Halko, Martinsson and Tropp 2011).
 
     Parameters
@@ -83,11 +83,11 @@ def fit_linear(
     projected = x @ q
     values, vectors = torch.linalg.eigh(projected.T @ projected / len(x))
     order = torch.argsort(values, descending=True)[:components]
-    return LinearFit(mean, (q @ vectors[:, order]).T.contiguous(), values[order], weight)
+    return WeightedPCA(mean, (q @ vectors[:, order]).T.contiguous(), values[order], weight)
 
 
 @torch.no_grad()
-def start_from(model: VAE, fit: LinearFit) -> None:
+def start_from(model: VAE, fit: WeightedPCA) -> None:
     """Set a model's linear path, and its posterior's variance, to the PCA solution."""
     path = model.linear
     spread = fit.variance.clamp_min(1e-8).sqrt()

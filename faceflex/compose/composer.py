@@ -1,0 +1,143 @@
+"""Compose an edited face with its photo: warp, transfer, render what is new, clone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.compose.change import FaceChange, TransferStyle
+from faceflex.compose.content import ContentRenderer, Scene
+from faceflex.compose.mouth_interior import TeethRelief
+from faceflex.compose.seamless_clone import seamless_clone
+from faceflex.compose.transfer import Transferred, paste, transfer
+from faceflex.compose.warp import FaceWarp, estimate_warp
+from faceflex.errors import UsageError
+from faceflex.faces.aligned_face import AlignedFace
+
+MODES = ("transfer", "difference", "paste")
+"""How a change gets into the photo: it is transferred to the photo's own pixels, which move; only
+the difference of the two pictures is added; or the edited picture itself is pasted, as Face Flex
+does."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What a step of an edit went through, for pictures that explain it.
+
+    Attributes
+    ----------
+    change
+        The step.
+    patch
+        (h, w, 3) float32: what was cloned into the region.
+    warp, warped, residual
+        As in :class:`faceflex.compose.transfer.Transferred`; None where nothing moved.
+    new
+        (h, w) float32: how much of each pixel is rendered content.
+    """
+
+    change: FaceChange
+    patch: NDArray[np.float32]
+    warp: FaceWarp | None
+    warped: NDArray[np.float32] | None
+    residual: NDArray[np.float32] | None
+    new: NDArray[np.float32]
+
+
+class Composer:
+    """Puts changes of faces into photos; knows of no model.
+
+    Parameters
+    ----------
+    content
+        Renders what the photo does not contain.
+    mode
+        One of :data:`MODES`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such mode.
+    """
+
+    def __init__(self, content: ContentRenderer | None = None, mode: str = MODES[0]) -> None:
+        if mode not in MODES:
+            raise UsageError(f"composer mode {mode!r}: use one of {', '.join(MODES)}")
+        self.content: ContentRenderer = content or TeethRelief()
+        self.mode = mode
+
+    def apply(
+        self,
+        canvas: NDArray[np.uint8],
+        face: AlignedFace,
+        steps: Sequence[FaceChange],
+        *,
+        record: bool = False,
+    ) -> Stages | None:
+        """Edit one face of a photo in place.
+
+        Parameters
+        ----------
+        canvas
+            (H, W, 3) uint8 photo; changed inside the face's mask only.
+        face
+            The face, as it is in the photo.
+        steps
+            What to do to it, one after the other. Without any, nothing changes.
+        record
+            Return the stages of the last step.
+        """
+        stages, region = None, face.region
+        if region is None:
+            return None
+        for change in steps:
+            patch, stages = self.make_patch(canvas, face, change, record=record)
+            seamless_clone(canvas, region, patch)
+            # The next step is done to the face as it now is.
+            crop = face.crop + 255 * (change.after - change.before)
+            face = replace(face, crop=np.clip(crop, 0, 255).astype(np.uint8))
+        return stages
+
+    def make_patch(
+        self,
+        canvas: NDArray[np.uint8],
+        face: AlignedFace,
+        change: FaceChange,
+        *,
+        record: bool = False,
+    ) -> tuple[NDArray[np.float32], Stages | None]:
+        """Make what goes into a face's region.
+
+        Returns
+        -------
+        (h, w, 3) float32 in 0 to 255; and the stages, if they are recorded.
+        """
+        region = face.region
+        if region is None:
+            raise ValueError("the face lies outside the photo")
+        if self.mode == "paste":
+            transferred = Transferred(paste(region, change.after), None, change.after)
+        else:
+            warp = None
+            if self.mode == "difference":
+                change = replace(change, landmarks=None, style=TransferStyle(color=1.0))
+            if change.landmarks is not None:
+                warp = estimate_warp(face.landmarks, change.landmarks, face.lips, change.lips)
+            transferred = transfer(canvas, region, face.crop, change, warp, record=record)
+        patch, warp = transferred.patch, transferred.warp
+        new = np.zeros(patch.shape[:2] if record else (0, 0), np.float32)
+        if warp is not None:
+            x, y = region.coordinates()
+            photo = region.cut(canvas)
+            scene = Scene(photo, patch, region, x, y, warp, change, transferred.after, face.blur)
+            content = self.content.render(scene)
+            if content is not None:
+                patch[content.rows, content.columns] = content.pixels
+                if record:
+                    new[content.rows, content.columns] = content.weight
+        if not record:
+            return patch, None
+        return patch, Stages(change, patch, warp, transferred.warped, transferred.residual, new)

@@ -1,0 +1,94 @@
+"""What a way to edit faces is: its controls, and how it makes changes of them.
+
+A method joins a model to composition. It turns aligned faces into a code of its own, and settings
+of its controls into changes of those faces; detection, alignment, warping, new content and cloning
+are the same for all methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.compose.change import FaceChange
+from faceflex.faces.aligned_face import AlignedFace
+from faceflex.methods.controls import Control, Settings
+
+Code = TypeVar("Code")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture to make: a still, or a moment of a clip.
+
+    Attributes
+    ----------
+    settings
+        From :meth:`EditMethod.resolve`.
+    variant
+        Which kind of the controls: 0 is the usual one, 1 and up are others.
+    varied
+        The controls that the variant is meant for; all of them when empty.
+    time
+        Moment of a clip, 0 to 1; None for a still.
+    """
+
+    settings: Settings
+    variant: int = 0
+    varied: tuple[str, ...] = ()
+    time: float | None = None
+
+
+class EditMethod(Protocol[Code]):
+    """A way to edit faces. The type of its codes is its own business.
+
+    Attributes
+    ----------
+    name
+        What ``--method`` calls it.
+    """
+
+    name: str
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """Identities of the models it works with, by role; part of an output's provenance."""
+        ...
+
+    @property
+    def controls(self) -> Mapping[str, Control]:
+        """What can be set, by proper name."""
+        ...
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether something else than the CPU computes."""
+        ...
+
+    def load(self) -> None:
+        """Load the models now, before threads share them."""
+        ...
+
+    def resolve(self, settings: Mapping[str, float]) -> Settings:
+        """Return settings under their controls' proper names, each checked once.
+
+        Raises
+        ------
+        UsageError
+            If a control is unknown, or a value makes no sense.
+        """
+        ...
+
+    def encode(self, faces: Sequence[AlignedFace], photo: NDArray[np.uint8]) -> Sequence[Code]:
+        """Return a code for each face of an (H, W, 3) uint8 photo; needed once a photo."""
+        ...
+
+    def changes(
+        self, codes: Sequence[Code], shots: Sequence[Shot]
+    ) -> Iterator[Sequence[Sequence[FaceChange]]]:
+        """Yield, for each shot, the steps of change of each face; none where nothing changes."""
+        ...
