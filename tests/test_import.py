@@ -14,7 +14,7 @@ import torch
 from faceflex.errors import AssetError
 from faceflex.faces.align import SIZE, face_flex_matrix, scale_of, template, transform_points
 from faceflex.methods.face_flex_import import import_weights, read_versions
-from faceflex.models.face_flex import FaceFlex
+from faceflex.models.face_flex import FaceFlex, FaceFlexConfig
 from faceflex.models.pickles import read_pickled_arrays
 
 
@@ -82,7 +82,7 @@ def test_its_parts_have_the_published_names_and_shapes():
 
 def test_batch_statistics_are_those_of_one_face():
     torch.manual_seed(1)
-    ours, theirs = FaceFlex(8, 20), torch.nn.BatchNorm2d(8).train()
+    ours, theirs = FaceFlex(FaceFlexConfig(8, 20)), torch.nn.BatchNorm2d(8).train()
     x = torch.rand(1, 3, 128, 128)
     with torch.no_grad():
         h = ours.e1(x)

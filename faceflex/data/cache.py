@@ -27,7 +27,14 @@ from numpy.typing import NDArray
 from faceflex.data.readers import read_any
 from faceflex.data.records import Record
 from faceflex.errors import FaceflexError
-from faceflex.faces.align import SIZE, Aligned, align, fit_error, transform_points
+from faceflex.faces.align import (
+    SIZE,
+    Aligned,
+    align,
+    estimate_similarity,
+    fit_error,
+    transform_points,
+)
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.mask import fill_hull
 
@@ -88,7 +95,9 @@ def loss_weight(points: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArr
     return weight
 
 
-def align_record(record: Record, margin: int = 0) -> tuple[Aligned, Points] | str:
+def align_record(
+    record: Record, margin: int = 0, crop: str = "template"
+) -> tuple[Aligned, Points] | str:
     """Read a picture and align its face.
 
     Parameters
@@ -98,10 +107,13 @@ def align_record(record: Record, margin: int = 0) -> tuple[Aligned, Points] | st
         for the largest face that is detected.
     margin
         Pixels to add to the crop on every side.
+    crop
+        How the model at hand cuts its faces, as for :func:`faceflex.faces.align.align`.
 
     Returns
     -------
-    The aligned face and its (68, 2) landmarks in pixels of the crop; or why there is none.
+    The aligned face and its (68, 2) landmarks in pixels of the template's crop (and margin),
+    however it is cut; or why there is none.
     """
     from faceflex.photo import load_rgb
 
@@ -121,18 +133,19 @@ def align_record(record: Record, margin: int = 0) -> tuple[Aligned, Points] | st
             points = max(faces, key=lambda f: f.width).points
         if fit_error(points) > MAX_FIT_ERROR:
             return "landmarks do not look like a face"
-        aligned = align(image, points, margin)
+        aligned = align(image, points, margin, crop)
+        matrix = aligned.matrix if crop == "template" else estimate_similarity(points)
     except (FaceflexError, OSError, ValueError) as error:
         log.warning("%s: %s", record.path, error)
         return "unreadable"
-    return aligned, transform_points(aligned.matrix, points)
+    return aligned, transform_points(matrix, points)
 
 
 def _load_one(record: Record) -> tuple[Record, NDArray[np.uint8], NDArray[np.uint8], Points] | str:
-    found = align_record(record, MARGIN)
-    if isinstance(found, str):
-        return found
-    aligned, points = found
+    face = align_record(record, MARGIN)
+    if isinstance(face, str):
+        return face
+    aligned, points = face
     return record, aligned.crop, loss_weight(points, aligned.valid), points
 
 

@@ -27,13 +27,8 @@ from faceflex.data.template import mirrored
 from faceflex.errors import FaceflexError
 from faceflex.faces.align import SIZE
 from faceflex.files import atomic_write
-from faceflex.parallel.process_pool import (
-    WorkerCrashed,
-    default_jobs,
-    one_thread,
-    run_in_processes,
-    run_on_cluster,
-)
+from faceflex.parallel.process_pool import WorkerCrashed, default_jobs, one_thread
+from faceflex.parallel.run_tasks import run_tasks
 
 if TYPE_CHECKING:
     from faceflex.models.vae import VAE
@@ -41,7 +36,7 @@ if TYPE_CHECKING:
 CHUNK = 256
 """Pictures in a chunk."""
 
-_FORM = 1  # Raise when anything stored changes, so that old chunks are made anew.
+_FORM = 2  # Raise when anything stored changes, so that old chunks are made anew.
 
 Arrays = dict[str, NDArray[Any]]
 Progress = Callable[[int, int], None]
@@ -59,7 +54,7 @@ class Latents:
     plain, mirror
         (N, D) float32 posterior means of the faces, and of their mirror images.
     points, mirror_points
-        (N, 68, 2) float32 landmarks in pixels of the crop, and of the mirror image.
+        (N, 68, 2) float32 landmarks in pixels of the template's crop, and of the mirror image.
     left_out
         Names of the other pictures, and why.
     """
@@ -88,22 +83,23 @@ def _model(path: Path) -> VAE:
     return load_vae(path)[0]
 
 
-def align_chunk(records: Sequence[Record]) -> Arrays:
-    """Align a chunk's faces.
+def align_chunk(records: Sequence[Record], crop: str) -> Arrays:
+    """Align a chunk's faces, each cut as the model learned it (``crop``).
 
     Returns
     -------
-    ``kept`` (n,) places in the chunk, ``crops`` (n, 128, 128, 3) uint8, ``points`` (n, 68, 2), and
-    ``reasons`` (len(records),): why a picture was left out, or nothing.
+    ``kept`` (n,) places in the chunk, ``crops`` (n, 128, 128, 3) uint8, ``points`` (n, 68, 2) in
+    pixels of the template's crop, and ``reasons`` (len(records),): why a picture was left out, or
+    nothing.
     """
     kept, crops, points, reasons = [], [], [], []
     for place, record in enumerate(records):
-        found = align_record(record)
-        reasons.append(found if isinstance(found, str) else "")
-        if not isinstance(found, str):
+        face = align_record(record, crop=crop)
+        reasons.append(face if isinstance(face, str) else "")
+        if not isinstance(face, str):
             kept.append(place)
-            crops.append(found[0].crop)
-            points.append(found[1])
+            crops.append(face[0].crop)
+            points.append(face[1])
     return {
         "kept": np.array(kept, np.int64),
         "crops": np.array(crops, np.uint8).reshape(-1, SIZE, SIZE, 3),
@@ -139,7 +135,8 @@ def work(model: str, records: Sequence[Record]) -> Iterator[Arrays]:
     threads = torch.get_num_threads()
     one_thread()
     try:
-        yield encode_chunk(align_chunk(records), _model(resolve(model)))
+        network = _model(resolve(model))
+        yield encode_chunk(align_chunk(records, network.crop), network)
     finally:
         torch.set_num_threads(threads)
 
@@ -175,7 +172,7 @@ def _on_accelerator(
         while waiting or running:
             while waiting and len(running) < 2 * jobs:
                 number, records = waiting.popleft()
-                running.append((number, pool.submit(align_chunk, records)))
+                running.append((number, pool.submit(align_chunk, records, network.crop)))
             number, coming = running.popleft()
             yield number, encode_chunk(coming.result(), network)
 
@@ -229,14 +226,10 @@ def encode_records(
     todo = [records for _, records in tasks]
     if not tasks:
         results: Iterator[Done] = iter(())
-    elif cluster is not None:
-        results = run_on_cluster(work, model, todo, cluster)
-    elif device != "cpu":
+    elif cluster is None and device != "cpu":
         results = _on_accelerator(todo, model, device, jobs)
-    elif jobs == 1:
-        results = ((i, made) for i, records in enumerate(todo) for made in work(model, records))
     else:
-        results = run_in_processes(work, model, todo, jobs)
+        results = run_tasks(work, model, todo, jobs=jobs, cluster=cluster)
     for place, arrays in results:
         if isinstance(arrays, WorkerCrashed):
             raise FaceflexError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,9 @@ from numpy.typing import NDArray
 
 from faceflex.errors import AssetError
 from faceflex.methods.vectors import AttributeInfo, AttributeVectors, agreement
-from faceflex.models.checkpoint import Unmade
-from faceflex.models.face_flex import KIND, FaceFlex
-from faceflex.models.model_id import model_id
+from faceflex.models.checkpoint import Unmade, save_network
+from faceflex.models.face_flex import FaceFlex, FaceFlexConfig
 from faceflex.models.pickles import read_pickled_arrays
-from faceflex.tensors import write_arrays
 
 _GROUP = 200
 
@@ -47,7 +44,7 @@ def import_weights(source: Path, target: Path) -> str:
         state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
         width, latent = len(state["e1.weight"]), len(state["fc1.weight"])
         with Unmade():
-            network = FaceFlex(width, latent)
+            network = FaceFlex(FaceFlexConfig(width, latent))
         # Averages over batches are kept there, and were never used.
         used = {k: v for k, v in state.items() if "running" not in k and "tracked" not in k}
         # A tensor may claim to repeat a few numbers without end.
@@ -57,13 +54,9 @@ def import_weights(source: Path, target: Path) -> str:
     except Exception as error:  # Foreign files raise whatever their damage leads to.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise AssetError(f"{source}: not Face Flex's weights ({reason[:160]})") from error
-    weights = {k: v.half().numpy() for k, v in network.state_dict().items()}
-    if not all(np.isfinite(v).all() for v in weights.values()):
+    if not all(v.half().isfinite().all() for v in network.state_dict().values()):
         raise AssetError(f"{source}: has numbers that are not finite")
-    identity = model_id(weights)
-    shape = json.dumps({"width": width, "latent": latent})
-    write_arrays(target, weights, {"kind": KIND, "id": identity, "config": shape})
-    return identity
+    return save_network(network, target)
 
 
 def read_versions(path: Path) -> NDArray[np.float32]:
