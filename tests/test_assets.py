@@ -22,9 +22,9 @@ from faceflex.assets.registry import (
     find_asset,
     locate,
     registry,
-    resolve,
     sha256_of,
 )
+from faceflex.assets.resolution import resolve
 from faceflex.errors import AssetError, UsageError
 from tests.http_server import serve
 

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from faceflex.errors import AssetError, UsageError
+from faceflex.errors import UsageError
 from faceflex.files import atomic_write
 
 if sys.version_info >= (3, 11):
@@ -191,41 +191,6 @@ def locate(asset: Asset, *, thorough: bool = False) -> Location | None:
     if carried is not None and hash_matches(carried, asset, thorough=thorough):
         return Location(carried, "carrier")
     return None
-
-
-def resolve(name_or_path: str | Path, *, offline: bool | None = None) -> Path:
-    """Return the path of a file: an explicit path, or a registered name, fetched when missing.
-
-    Parameters
-    ----------
-    name_or_path
-        A registered name (``vae``), or the path of a file of one's own.
-    offline
-        Never download; by default as :func:`offline_wanted` says.
-
-    Raises
-    ------
-    AssetError
-        If it cannot be had; the message says where to put the file by hand.
-    UsageError
-        If it is neither a file nor a registered name.
-    """
-    text = str(name_or_path)
-    if text not in registry():
-        path = Path(text)
-        if path.is_file():
-            return path
-        names = ", ".join(registry())
-        raise UsageError(f"{text}: no such file, and not a registered name ({names})")
-    asset = registry()[text]
-    found = locate(asset)
-    if found is not None:
-        return found.path
-    if offline_wanted() if offline is None else offline:
-        raise AssetError(f"{text} is not on this machine and faceflex is offline; {by_hand(asset)}")
-    from faceflex.assets.download import fetch
-
-    return fetch(asset)
 
 
 def offline_wanted() -> bool:
