@@ -12,6 +12,7 @@ from faceflex.cli.common import (
     DeviceOption,
     JsonOption,
     LandmarkModelOption,
+    MinScoreOption,
     OfflineOption,
     check_choice,
     expand,
@@ -22,6 +23,8 @@ from faceflex.cli.common import (
     read_source,
     report_error,
 )
+from faceflex.faces import MIN_SCORE
+from faceflex.methods.registry import DEFAULT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,30 +61,41 @@ def edits(
     out: Annotated[Path, typer.Option(help="Folder for report.json, .csv and .png.")] = Path(
         "evaluation"
     ),
-    method: Annotated[
-        str, typer.Option(metavar="transfer|difference|paste", help="How edits get in.")
+    mode: Annotated[
+        str,
+        typer.Option(metavar="transfer|difference|paste", help="How edits get into the photo."),
     ] = "transfer",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a report.")] = False,
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Face model.")] = "vae",
-    vectors: Annotated[str, typer.Option(metavar="NAME|FILE", help="Its vectors.")] = "vectors",
-    judge: Annotated[str, typer.Option(metavar="NAME|FILE", help="Attribute judge.")] = "judge",
+    method: Annotated[str, typer.Option(metavar="NAME", help="Way to edit.")] = DEFAULT,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Face model.  [default: vae]")
+    ] = None,
+    vectors: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Its vectors.  [default: vectors]")
+    ] = None,
+    judge: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Attribute classifier that measures.")
+    ] = "judge",
     landmark_model: LandmarkModelOption = "landmarks68",
     detector: DetectorOption = "hog",
+    min_score: MinScoreOption = MIN_SCORE,
     device: DeviceOption = "auto",
     offline: OfflineOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Edit photos and measure the results; nothing of them is kept but the report.
 
-    For each face and strength: the score of a judge that took no part in editing, the identity
-    distance (dlib's descriptor; under 0.6 is the same person, a real smile moves it by about 0.25),
-    sharpness and noise kept, the colour change of cheeks and forehead, the seam, pixels changed
-    outside the face; and with --real how much nearer the edit comes to the real picture.
+    For each face and strength: the score of a classifier that took no part in editing, the
+    identity distance (dlib's descriptor; under 0.6 is the same person, a real smile moves it by
+    about 0.25), sharpness and noise kept, the colour change of cheeks and forehead, the seam,
+    pixels changed outside the face; and with --real how much nearer the edit comes to the real
+    picture.
     """
+    from faceflex.compose.composer import MODES
     from faceflex.edit.request import strengths
     from faceflex.errors import UsageError
 
-    check_choice("--method", method, ("transfer", "difference", "paste"))
+    check_choice("--mode", mode, MODES)
     check_choice("--detector", detector, ("hog", "cnn"))
     go_offline(offline)
     values = [v for v in strengths(*range_) if v]
@@ -93,19 +107,28 @@ def edits(
             f"--real: names {len(goals)} photos, for {len(names)} to edit; each needs one "
             "(a folder, or a pattern in quotes, names several)"
         )
-    from faceflex.edit.editor import Editor
+    from faceflex.api import make_editor
     from faceflex.evaluate.edits import Instruments
     from faceflex.evaluate.report import Report
 
-    editor = Editor(model, vectors, landmark_model, detector=detector, device=device, method=method)
-    attribute = editor.vectors.find(attr)
-    tools = Instruments(judge)
-    tools.column(attribute)
+    editor = make_editor(
+        method,
+        model=model,
+        vectors=vectors,
+        landmark_model=landmark_model,
+        detector=detector,
+        min_score=min_score,
+        device=device,
+        mode=mode,
+    )
+    ((attribute, _),) = editor.method.resolve({attr: values[0]})
+    instruments = Instruments(judge)
+    instruments.column(attribute)
     report = Report(out, attribute, values, overwrite=overwrite)
-    failed, faceless = _measure(editor, tools, report, names, goals, json_)
+    failed, faceless = _measure(editor, instruments, report, names, goals, json_)
     if not report.rows:
         raise typer.Exit(3 if faceless == len(names) else 1)
-    summary = report.write(tools.landmarks_name, editor.model_id, method)
+    summary = report.write(editor, instruments.landmarks_name)
     for line in summary["strengths"]:
         note(
             f"{attribute} {line['strength']:g}: {line['passed']:.0%} of {line['faces']} pass, "
@@ -119,7 +142,7 @@ def edits(
 
 def _measure(
     editor: Editor,
-    tools: Instruments,
+    instruments: Instruments,
     report: Report,
     names: list[str],
     goals: list[str],
@@ -139,22 +162,23 @@ def _measure(
         for number, name in enumerate(names):
             try:
                 rgb = load(name)
-                aim = load(goals[number]) if goals else None
-                faces = editor.find_faces(rgb)
-                found: list[tuple[dict[str, Any], NDArray[np.uint8]]] = list(
+                real = load(goals[number]) if goals else None
+                faces = editor.finder.find(rgb)
+                attribute, values = report.attribute, report.values
+                measured: list[tuple[dict[str, Any], NDArray[np.uint8]]] = list(
                     evaluate_photo(
                         editor,
-                        tools,
+                        instruments,
                         name,
                         rgb,
-                        report.attribute,
-                        report.values,
-                        real=aim,
+                        attribute,
+                        values,
+                        real=real,
                         faces=faces,
                     )
                 )
-                report.add(rgb, faces, found)
-                for row, _ in found if json_ else ():
+                report.add(rgb, faces, measured)
+                for row, _ in measured if json_ else ():
                     print_json(row)
             except FaceflexError as error:
                 failed += 1
@@ -164,3 +188,102 @@ def _measure(
                     print_json({"photo": name, "error": str(error)})
             advance(number + 1, len(names))
     return failed, faceless
+
+
+@app.command("vectors")
+def vectors(
+    data: Annotated[Path, typer.Argument(help="CelebA's folder, with landmarks beside it.")],
+    files: Annotated[list[str], typer.Argument(help="Vector files, or registered names.")],
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Their face model.")] = "vae",
+    attr: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Attribute; all by default; repeatable."),
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="As for edit; repeatable.")
+    ] = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Also print how far this one changes; repeatable."),
+    ] = None,
+    faces: Annotated[int, typer.Option(min=1, help="Faces for each attribute.")] = 40,
+    strength: Annotated[
+        list[float] | None, typer.Option(help="Repeatable.  [default: 1, 2 and 3]")
+    ] = None,
+    gain: Annotated[
+        float, typer.Option(help="Gain of the classifier's logit at which files are compared.")
+    ] = 3.0,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write how often edits succeed into the files.")
+    ] = False,
+    offline: OfflineOption = False,
+) -> None:
+    """Measure how well attributes can be edited, and what else changes.
+
+    Edits held-out photos with each vector file; prints a JSON object for each file and attribute,
+    and on standard error a table that compares the files at an equal gain.
+    """
+    go_offline(offline)
+    from faceflex.evaluate.vectors import comparison, evaluate_vectors
+
+    rows = []
+    for row in evaluate_vectors(
+        data,
+        files,
+        model=model,
+        attributes=attr or (),
+        condition_on=keep or (),
+        watched=watch or (),
+        faces=faces,
+        strengths=strength or (1.0, 2.0, 3.0),
+        gain=gain,
+        write=write,
+    ):
+        print_json(row)
+        rows.append(row)
+    for line in comparison(rows):
+        note(line)
+
+
+@app.command("reconstruction")
+def reconstruction(
+    data: Annotated[list[Path], typer.Argument(help="Folders of face sets.")],
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Face model.")] = "vae",
+    vectors: Annotated[
+        str, typer.Option(metavar="NAME|FILE|none", help="Its vectors, for the landmark readout.")
+    ] = "vectors",
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Feature extractor, for a perceptual distance."),
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Folder of the sets' aligned faces.")] = Path("cache"),
+    offline: OfflineOption = False,
+) -> None:
+    """Measure how well a face model reconstructs held-out faces; prints a JSON object."""
+    go_offline(offline)
+    from faceflex.evaluate.reconstruction import evaluate_model
+
+    readout = None if vectors == "none" else vectors
+    figures = evaluate_model(data, cache, model=model, vectors=readout, features=features)
+    print_json(figures)
+
+
+@app.command("landmarks")
+def landmarks(
+    data: Annotated[
+        Path, typer.Argument(help="Folder of hand-labelled faces: images/ and landmarks68.csv.")
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE", help="Landmark predictor; repeatable.  [default: landmarks68]"
+        ),
+    ] = None,
+    offline: OfflineOption = False,
+) -> None:
+    """Measure how far landmark predictors are off; prints a JSON object for each."""
+    go_offline(offline)
+    from faceflex.evaluate.landmarks import evaluate_landmarks
+
+    for row in evaluate_landmarks(data, model or ["landmarks68"]):
+        print_json(row)

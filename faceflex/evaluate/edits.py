@@ -19,20 +19,31 @@ from faceflex.evaluate import measures
 from faceflex.faces import Face
 from faceflex.faces.align import align
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.landmark_groups import OUTER_LIPS
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.mask import face_outline
 from faceflex.faces.recognition import FaceDescriptor, distance
 from faceflex.models.attribute_classifier import AttributeClassifier, load_classifier
 
 PASS = 0.8
-"""A face shows the attribute when the judge's score passes this (or, lacks it, 1 minus this)."""
+"""A face shows the attribute when the classifier's score passes this (lacks it: 1 minus this)."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the instruments see of a face in one picture."""
+class Measurement:
+    """What the instruments measure of a face in one picture.
+
+    Attributes
+    ----------
+    points
+        (68, 2) float32 landmarks in its pixels.
+    score
+        The classifier's probability of the attribute.
+    descriptor
+        (128,) float64, of the face's identity.
+    """
 
     points: NDArray[np.float32]
     score: float
@@ -40,26 +51,26 @@ class Seen:
 
 
 class Instruments:
-    """Judge, descriptor and landmarks, loaded when first needed.
+    """Attribute classifier, descriptor and landmarks, loaded when first needed.
 
     Parameters
     ----------
-    judge
+    classifier
         Registered name or file.
     landmarks
         The same; by default dlib's own predictor where it is on this machine, because edits are
         not made with it, otherwise the bundled one.
     """
 
-    def __init__(self, judge: str = "judge", landmarks: str | None = None) -> None:
-        self._judge_name = judge
-        found = landmarks or ("dlib68" if locate(find_asset("dlib68")) else "landmarks68")
-        self.landmarks_name = found
+    def __init__(self, classifier: str = "judge", landmarks: str | None = None) -> None:
+        self._classifier_name = classifier
+        independent = "dlib68" if locate(find_asset("dlib68")) else "landmarks68"
+        self.landmarks_name = landmarks or independent
 
     @cached_property
-    def judge(self) -> AttributeClassifier:
-        """The attribute judge."""
-        return load_classifier(resolve(self._judge_name))
+    def classifier(self) -> AttributeClassifier:
+        """The attribute classifier."""
+        return load_classifier(resolve(self._classifier_name))
 
     @cached_property
     def descriptor(self) -> FaceDescriptor:
@@ -72,27 +83,28 @@ class Instruments:
         return LandmarkModel(resolve(self.landmarks_name))
 
     def column(self, attribute: str) -> int:
-        """Return the judge's output for an attribute.
+        """Return the number of the classifier's output for an attribute.
 
         Raises
         ------
         UsageError
-            If the judge does not know it.
+            If the classifier does not know it.
         """
-        names = self.judge.config.names
+        names = self.classifier.config.names
         if attribute not in names:
-            raise UsageError(f"the judge does not know {attribute}; it knows: {', '.join(names)}")
+            known = ", ".join(names)
+            raise UsageError(f"the classifier does not know {attribute}; it knows: {known}")
         return names.index(attribute)
 
-    def look(
+    def measure(
         self, picture: NDArray[np.uint8], points: NDArray[np.floating], attribute: str
-    ) -> Seen:
-        """Look at the face near ``points`` of an (H, W, 3) uint8 picture."""
-        # Twice: what is found should not depend on where the search began.
-        found = self.landmarks.again(picture, self.landmarks.again(picture, points))
-        crop = align(picture, found).crop
-        score = float(self.judge.scores(crop[None])[0, self.column(attribute)])
-        return Seen(found, score, self.descriptor(picture, found))
+    ) -> Measurement:
+        """Measure the face near ``points`` (68, 2) of an (H, W, 3) uint8 picture."""
+        # Twice: where landmarks are found should not depend on where the search began.
+        landmarks = self.landmarks.again(picture, self.landmarks.again(picture, points))
+        crop = align(picture, landmarks).crop
+        score = float(self.classifier.scores(crop[None])[0, self.column(attribute)])
+        return Measurement(landmarks, score, self.descriptor(picture, landmarks))
 
 
 def evaluate_photo(
@@ -115,13 +127,14 @@ def evaluate_photo(
     name, rgb
         The photo's name and its (H, W, 3) uint8 pixels.
     attribute
-        Proper name of what is edited.
+        Proper name of the control that is set; the classifier's name of it, too.
     strengths
-        How much of it.
+        Its values.
     real
         A photo of the same person that shows what the edit should; for photos of one face.
     faces
-        The photo's faces, where they are known.
+        The photo's faces, where they are known; those of which the detector is less sure than the
+        editor asks for are left out.
 
     Yields
     ------
@@ -132,38 +145,36 @@ def evaluate_photo(
     NoFaceError
         If the photo, or ``real``, has no face.
     """
-    found = list(faces) if faces is not None else editor.find_faces(rgb)
-    if not found:
-        raise NoFaceError(f"{name}: no face found")
-    prepared = editor.prepare(rgb, found)
-    before = [instruments.look(rgb, f.points, attribute) for f in found]
-    aim = None
+    opened = editor.open(rgb, name=name, faces=faces)
+    measured = [instruments.measure(rgb, a.face.points, attribute) for a in opened.faces]
+    goal = None
     if real is not None:
-        there = editor.find_faces(real)
-        if not there or len(found) != 1:
+        real_faces = editor.finder.find(real)
+        if not real_faces or len(opened.faces) != 1:
             raise NoFaceError(f"{name}: a pair needs one face in each of its two photos")
-        aim = instruments.look(real, max(there, key=lambda f: f.width).points, attribute)
-    covered = _covered(rgb.shape, prepared)
-    edits = [editor.edit_of({attribute: s}) for s in strengths]
-    for strength, picture in zip(strengths, editor.render(rgb, prepared, edits), strict=True):
+        largest = max(real_faces, key=lambda f: f.width)
+        goal = instruments.measure(real, largest.points, attribute)
+    covered = _covered(rgb.shape, opened.faces)
+    shots = [opened.shot(**{attribute: strength}) for strength in strengths]
+    for strength, picture in zip(strengths, opened.render(shots), strict=True):
         outside = int((picture != rgb).any(axis=2)[~covered].sum())
-        for face, was in zip(found, before, strict=True):
+        for aligned, before in zip(opened.faces, measured, strict=True):
             row = {
                 "photo": name,
-                "face": face.index,
-                "width": face.width,
+                "face": aligned.face.index,
+                "width": aligned.face.width,
                 "attribute": attribute,
                 "strength": strength,
                 "outside": outside,
             }
-            now = instruments.look(picture, was.points, attribute)
-            yield row | _figures(rgb, picture, was, now, aim), picture
+            after = instruments.measure(picture, before.points, attribute)
+            yield row | _figures(rgb, picture, before, after, goal), picture
 
 
-def _covered(shape: tuple[int, ...], prepared: Sequence[AlignedFace]) -> NDArray[np.bool_]:
+def _covered(shape: tuple[int, ...], faces: Sequence[AlignedFace]) -> NDArray[np.bool_]:
     """Return (H, W): inside the mask of any face."""
     covered = np.zeros(shape[:2], bool)
-    for region in (p.region for p in prepared):
+    for region in (f.region for f in faces):
         if region is not None:
             place = covered[region.top : region.bottom, region.left : region.right]
             place |= region.mask > 0
@@ -171,23 +182,27 @@ def _covered(shape: tuple[int, ...], prepared: Sequence[AlignedFace]) -> NDArray
 
 
 def _figures(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], was: Seen, now: Seen, aim: Seen | None
+    photo: NDArray[np.uint8],
+    picture: NDArray[np.uint8],
+    before: Measurement,
+    after: Measurement,
+    goal: Measurement | None,
 ) -> Row:
-    """Return all measures of one face."""
+    """Return all measures of one face, before in the photo and after in its edit."""
     # Everything is measured in a window around the face, whatever the photo's size.
-    low = np.floor(np.minimum(was.points.min(axis=0), now.points.min(axis=0))).astype(int)
-    high = np.ceil(np.maximum(was.points.max(axis=0), now.points.max(axis=0))).astype(int)
+    both = np.concatenate([before.points, after.points])
+    low, high = np.floor(both.min(axis=0)).astype(int), np.ceil(both.max(axis=0)).astype(int)
     room = (high - low).max() // 3
     y, x = (slice(max(0, low[i] - room), max(1, high[i] + room)) for i in (1, 0))
     corner = np.array([x.start, y.start], np.float32)
-    a, b = np.ascontiguousarray(before[y, x]), np.ascontiguousarray(after[y, x])
-    old, new = was.points - corner, now.points - corner
+    a, b = np.ascontiguousarray(photo[y, x]), np.ascontiguousarray(picture[y, x])
+    old, new = before.points - corner, after.points - corner
     hull = measures.area(a.shape, face_outline(old))
-    mouths = [measures.area(a.shape, p[list(measures.MOUTH)]) for p in (old, new)]
+    mouths = [measures.area(a.shape, p[OUTER_LIPS]) for p in (old, new)]
     row: Row = {
-        "score_before": was.score,
-        "score": now.score,
-        "identity_distance": distance(was.descriptor, now.descriptor),
+        "score_before": before.score,
+        "score": after.score,
+        "identity_distance": distance(before.descriptor, after.descriptor),
         "sharpness_hull": measures.sharpness(b, hull) / max(measures.sharpness(a, hull), 1e-6),
         "sharpness_mouth": measures.sharpness(b, mouths[1])
         / max(measures.sharpness(a, mouths[0]), 1e-6),
@@ -196,11 +211,11 @@ def _figures(
         "colour_change": measures.colour_change(a, b, old),
         "seam": measures.seam(a, b, old),
     }
-    if aim is not None:
+    if goal is not None:
         row |= {
-            "nearer": measures.nearer(was.points, now.points, aim.points),
-            "real_score": aim.score,
-            "real_identity_distance": distance(was.descriptor, aim.descriptor),
+            "nearer": measures.nearer(before.points, after.points, goal.points),
+            "real_score": goal.score,
+            "real_identity_distance": distance(before.descriptor, goal.descriptor),
         }
     return {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}
 
@@ -232,7 +247,7 @@ def _summary(rows: Sequence[Row]) -> dict[str, Any]:
     def of(name: str, percentile: float) -> float:
         return round(float(np.percentile(np.array([r[name] for r in rows]), percentile)), 4)
 
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "strength": rows[0]["strength"],
         "faces": len(rows),
         "passed": round(float(np.mean([passed(r) for r in rows])), 4),
@@ -249,7 +264,7 @@ def _summary(rows: Sequence[Row]) -> dict[str, Any]:
         "seam_95": of("seam", 95),
     }
     if all("nearer" in r for r in rows):
-        found |= {
+        summary |= {
             "nearer_people": round(float(np.mean([r["nearer"] > 0 for r in rows])), 4),
             "nearer_median": of("nearer", 50),
             "score_nearer_people": round(
@@ -267,18 +282,17 @@ def _summary(rows: Sequence[Row]) -> dict[str, Any]:
             "real_identity_median": of("real_identity_distance", 50),
             "real_identity_99": of("real_identity_distance", 99),
         }
-    return found
+    return summary
 
 
 def _monotone(rows: Sequence[Row]) -> float:
     """Return the share of steps away from strength 0 that do not move the score back."""
     steps: list[bool] = []
     for key in {(r["photo"], r["face"]) for r in rows}:
-        own = [r for r in rows if (r["photo"], r["face"]) == key]
+        of_face = [r for r in rows if (r["photo"], r["face"]) == key]
         for sign in (1, -1):
-            way = sorted(
-                (r for r in own if r["strength"] * sign >= 0), key=lambda r: abs(r["strength"])
-            )
-            scores = [sign * r["score"] for r in way]
+            away = [r for r in of_face if r["strength"] * sign >= 0]
+            away.sort(key=lambda r: abs(r["strength"]))
+            scores = [sign * r["score"] for r in away]
             steps += [b > a - 0.02 for a, b in pairwise(scores)]
     return round(float(np.mean(steps)), 4) if steps else 1.0

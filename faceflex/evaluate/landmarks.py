@@ -1,34 +1,33 @@
-"""How far a landmark predictor is off on hand-labelled faces that it was not trained on.
-
-Run as ``python -m faceflex.evaluate.landmarks 300w/``; prints one JSON object a predictor.
-"""
+"""How far landmark predictors are off on hand-labelled faces that they were not trained on."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from faceflex.assets import resolve
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.train.landmarks import landmark_error, read_hand_labelled, split_hand_labelled
 
 
-def main() -> None:
-    """Measure predictors on the held-out fifth."""
-    parser = argparse.ArgumentParser(prog="python -m faceflex.evaluate.landmarks")
-    parser.add_argument("data", type=Path, help="folder with images/ and landmarks68.csv")
-    parser.add_argument("--model", action="append", help="registered name or file; repeatable")
-    options = parser.parse_args()
-    _, held_out = split_hand_labelled(read_hand_labelled(options.data))
-    for name in options.model or ["landmarks68"]:
+def evaluate_landmarks(data: Path, models: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Measure predictors on the held-out fifth of hand-labelled faces.
+
+    Parameters
+    ----------
+    data
+        Folder with ``images/`` and ``landmarks68.csv``.
+    models
+        Registered names or files.
+
+    Yields
+    ------
+    A row for each predictor; see :func:`faceflex.train.landmarks.landmark_error`.
+    """
+    _, held_out = split_hand_labelled(read_hand_labelled(data))
+    for name in models:
         path = resolve(name)
-        found = landmark_error(LandmarkModel(path), held_out)
-        rounded = {key: round(value, 4) for key, value in found.items()}
-        row = {"model": name, "bytes": path.stat().st_size, "faces": len(held_out), **rounded}
-        sys.stdout.write(json.dumps(row) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        errors = landmark_error(LandmarkModel(path), held_out)
+        rounded = {key: round(value, 4) for key, value in errors.items()}
+        yield {"model": name, "bytes": path.stat().st_size, "faces": len(held_out), **rounded}

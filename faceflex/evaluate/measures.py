@@ -10,9 +10,6 @@ from faceflex.faces.align import estimate_similarity, template, transform_points
 from faceflex.faces.landmark_groups import RIGID_LANDMARKS
 from faceflex.faces.mask import face_outline
 
-MOUTH = range(48, 60)
-"""The outer lips."""
-
 # Patches of skin in pixels of the 128-pixel template, as centre and half side: they stay clear of
 # brows, nose, mouth and, mostly, of beards. Left cheek, right cheek, forehead.
 _SKIN = ((35.0, 74.0, 5.0), (92.0, 74.0, 5.0), (63.5, 24.0, 6.0))
@@ -60,15 +57,15 @@ def skin_colours(picture: Picture, points: Points) -> NDArray[np.float64]:
         (68, 2) landmarks in its pixels.
     """
     back = estimate_similarity(template(), points)
-    found: list[NDArray[np.float64]] = []
+    colours: list[NDArray[np.float64]] = []
     for x, y, half in _SKIN:
         corners = np.array([[x - half, y - half], [x + half, y - half]], np.float32)
         corners = np.concatenate([corners, corners[::-1] + np.array([0, 2 * half], np.float32)])
         where = area(picture.shape, transform_points(back, corners))
         pixels = picture[where].reshape(-1, 1, 3).astype(np.float32) / 255
         lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2Lab) if len(pixels) else np.full((1, 1, 3), np.nan)
-        found.append(lab.reshape(-1, 3).mean(axis=0, dtype=np.float64))
-    return np.array(found)
+        colours.append(lab.reshape(-1, 3).mean(axis=0, dtype=np.float64))
+    return np.array(colours)
 
 
 def colour_change(before: Picture, after: Picture, points: Points) -> float:
@@ -107,16 +104,16 @@ def seam(before: Picture, after: Picture, points: Points) -> float:
     return steepness(after) / max(steepness(before), 1e-6)
 
 
-def levelled(points: Points) -> NDArray[np.float32]:
+def without_pose(points: Points) -> NDArray[np.float32]:
     """Return (68, 2) landmarks in the template's frame, laid on nose and corners of the eyes."""
-    still = list(RIGID_LANDMARKS)
-    matrix = estimate_similarity(np.asarray(points)[still], template()[still])
+    rigid = list(RIGID_LANDMARKS)
+    matrix = estimate_similarity(np.asarray(points)[rigid], template()[rigid])
     return transform_points(matrix, points)
 
 
 def shape_distance(first: Points, second: Points) -> float:
     """Return the mean distance of brows, eyes, nose and mouth in pixels of the 128-pixel crop."""
-    apart = levelled(first)[17:] - levelled(second)[17:]
+    apart = without_pose(first)[17:] - without_pose(second)[17:]
     return float(np.hypot(apart[:, 0], apart[:, 1]).mean())
 
 

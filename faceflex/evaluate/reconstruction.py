@@ -1,12 +1,11 @@
-"""How well a face model reconstructs faces that it never saw, and what its latents know.
+"""How well a face model reconstructs faces that it never saw, and what its latents encode.
 
-Run as ``python -m faceflex.evaluate.reconstruction DATA...``; prints one JSON object.
+The figures of ``faceflex evaluate reconstruction``.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from faceflex.assets import resolve
 from faceflex.data.cache import MARGIN, AlignedCache, open_cache
 from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
+from faceflex.methods.vectors import AttributeVectors
 from faceflex.models.attribute_classifier import AttributeClassifier, load_classifier
+from faceflex.models.checkpoint import load_vae
 from faceflex.models.codec import decode_faces, encode_faces
 from faceflex.models.feature_extractor import FeatureExtractor, load_extractor, map_distance
 from faceflex.models.vae import VAE
@@ -104,13 +106,13 @@ def reconstruction(
     for place, i in enumerate(index):
         for group in groups(cache.sources[i], cache.labels[i]):
             member.setdefault(group, []).append(place)
-    found = {}
+    figures = {}
     for group, places in member.items():
         table = {k: np.array([rows[i][k] for i in places]) for k in rows[0]}
         result = {k: round(float(v.mean()), 4) for k, v in table.items() if k != "sharpness"}
         result["sharpness_median"] = round(float(np.median(table["sharpness"])), 4)
-        found[group] = {"faces": len(places), **result}
-    return found
+        figures[group] = {"faces": len(places), **result}
+    return figures
 
 
 @torch.inference_mode()
@@ -189,34 +191,36 @@ def linear_probe(cache: AlignedCache, model: VAE, penalty: float = 3e-3) -> dict
     }
 
 
-def judge_accuracy(cache: AlignedCache, judge: AttributeClassifier) -> float | None:
-    """Return the judge's own mean accuracy on the held-out faces that have its labels.
+def classifier_accuracy(cache: AlignedCache, classifier: AttributeClassifier) -> float | None:
+    """Return the classifier's own mean accuracy on the held-out faces that have its labels.
 
     A bound of sorts for the linear probe: a network trained for nothing else, on as many faces.
     """
-    names = judge.config.names
+    names = classifier.config.names
     held_out = np.flatnonzero(cache.held_out)
     index = held_out[[set(names) <= set(cache.labels[i]) for i in held_out]]
     if not len(index):
         return None
     truth = np.array([[cache.labels[i][n] > 0 for n in names] for i in index])
-    right: NDArray[np.bool_] = (judge.scores(cache.crops(index)) > 0.5) == truth
+    right: NDArray[np.bool_] = (classifier.scores(cache.crops(index)) > 0.5) == truth
     return round(float(right.mean()), 4)
 
 
-def shape_reading(cache: AlignedCache, model: VAE, shape: NDArray[np.float32]) -> dict[str, float]:
+def landmark_readout_error(
+    cache: AlignedCache, model: VAE, readout: NDArray[np.float32]
+) -> dict[str, float]:
     """Measure how well landmarks are read from latents, on the held-out faces.
 
     Parameters
     ----------
     cache, model
         Faces, and the model.
-    shape
+    readout
         (D, 136), as kept with the attribute vectors.
 
     Returns
     -------
-    ``error`` of the reading and ``mean_error`` of the mean shape: mean point distances in pixels
+    ``error`` of the readout and ``mean_error`` of the mean shape: mean point distances in pixels
     of the crop.
     """
     rows = np.random.default_rng(0).permutation(np.flatnonzero(~cache.held_out))[:4000]
@@ -224,41 +228,43 @@ def shape_reading(cache: AlignedCache, model: VAE, shape: NDArray[np.float32]) -
     mean = cache.points[rows].mean(axis=0)
     apart = np.flatnonzero(cache.held_out)
     latents, truth = encode_faces(model, cache.crops(apart)), cache.points[apart]
-    read = mean + ((latents - centre) @ shape).reshape(-1, 68, 2)
+    read = mean + ((latents - centre) @ readout).reshape(-1, 68, 2)
     errors = [float(np.hypot(*np.moveaxis(p - truth, 2, 0)).mean()) for p in (read, mean[None])]
     return {"error": round(errors[0], 3), "mean_error": round(errors[1], 3)}
 
 
-def main() -> None:
-    """Print the figures of a model for face sets."""
-    import argparse
-    import sys
+def evaluate_model(
+    data: Sequence[Path],
+    cache_folder: Path,
+    *,
+    model: str = "vae",
+    vectors: str | None = "vectors",
+    features: Path | None = None,
+) -> dict[str, Any]:
+    """Measure a face model on face sets.
 
-    from faceflex.assets import resolve
-    from faceflex.methods.vectors import AttributeVectors
-    from faceflex.models.checkpoint import load_vae
-
-    parser = argparse.ArgumentParser(prog="python -m faceflex.evaluate.reconstruction")
-    parser.add_argument("data", nargs="+", type=Path, help="folders of face sets")
-    parser.add_argument("--model", default="vae", help="registered name or file")
-    parser.add_argument("--vectors", default="vectors", help="its vectors, or none")
-    parser.add_argument("--features", type=Path, help="feature network, for a perceptual distance")
-    parser.add_argument("--cache", type=Path, default=Path("cache"), help="aligned faces")
-    options = parser.parse_args()
-    cache = open_cache(options.data, options.cache)
-    model, identity = load_vae(resolve(options.model))
-    features = None if options.features is None else load_extractor(options.features)
-    result: dict[str, Any] = {"model": identity, **reconstruction(cache, model, features)}
-    result["active"] = active_numbers(cache, model)
-    vectors = None
-    if options.vectors != "none":
-        vectors = AttributeVectors.load(resolve(options.vectors), identity)
-    if vectors is not None and vectors.shape is not None:
-        result["landmarks"] = shape_reading(cache, model, vectors.shape)
-    result["probe"] = linear_probe(cache, model)
-    result["judge"] = judge_accuracy(cache, load_classifier(resolve("judge")))
-    sys.stdout.write(json.dumps(result, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    Parameters
+    ----------
+    data
+        Folders of face sets.
+    cache_folder
+        Where their aligned faces are kept.
+    model
+        Registered name or file.
+    vectors
+        Its vectors, or None: measures the landmark readout.
+    features
+        A feature extractor's file: adds a perceptual distance.
+    """
+    cache = open_cache(data, cache_folder)
+    network, identity = load_vae(resolve(model))
+    extractor = None if features is None else load_extractor(features)
+    figures: dict[str, Any] = {"model": identity, **reconstruction(cache, network, extractor)}
+    figures["active"] = active_numbers(cache, network)
+    if vectors is not None:
+        readout = AttributeVectors.load(resolve(vectors), identity).landmark_readout
+        if readout is not None:
+            figures["landmarks"] = landmark_readout_error(cache, network, readout)
+    figures["probe"] = linear_probe(cache, network)
+    figures["classifier"] = classifier_accuracy(cache, load_classifier(resolve("judge")))
+    return figures

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceflex import __version__
+from faceflex._version import __version__
 from faceflex.edit.contact_sheet import ContactSheet, window
+from faceflex.edit.editor import Editor
 from faceflex.edit.request import strength_name
 from faceflex.errors import PhotoError
 from faceflex.evaluate.edits import Row, summarise
@@ -52,36 +53,45 @@ class Report:
         self._sheets: list[NDArray[np.uint8]] = []
         for name in FILES:
             if (folder / name).exists() and not overwrite:
-                raise PhotoError(f"{folder / name}: exists; use --overwrite or another --out")
+                raise PhotoError(f"{folder / name}: exists; use `overwrite` or another `out`")
 
     def add(
         self,
         rgb: NDArray[np.uint8],
         faces: Sequence[Face],
-        found: Sequence[tuple[Row, NDArray[np.uint8]]],
+        measured: Sequence[tuple[Row, NDArray[np.uint8]]],
     ) -> None:
-        """Add what was found in a photo: rows, and the picture that each belongs to."""
-        self.rows += [row for row, _ in found]
+        """Add a photo's rows, and the picture that each belongs to."""
+        self.rows += [row for row, _ in measured]
         if len(self._sheets) >= _SHOWN:
             return
         rows, columns = window(rgb.shape, faces)
         sheet = ContactSheet(rgb[rows, columns])
-        name = Path(str(found[0][0]["photo"])).stem
+        name = Path(str(measured[0][0]["photo"])).stem
         for strength in self.values:
-            own = [(r, p) for r, p in found if r["strength"] == strength]
+            shown = [(r, p) for r, p in measured if r["strength"] == strength]
             caption = f"{strength_name(strength)}: " + ", ".join(
-                f"score {r['score']:.2f} id {r['identity_distance']:.2f}" for r, _ in own[:2]
+                f"score {r['score']:.2f} id {r['identity_distance']:.2f}" for r, _ in shown[:2]
             )
-            sheet.add(name, caption, own[0][1][rows, columns])
+            sheet.add(name, caption, shown[0][1][rows, columns])
         self._sheets.append(sheet.draw())
 
-    def write(self, landmarks: str, model: str, method: str) -> dict[str, Any]:
-        """Write the three files, each whole or not at all; return the summary."""
+    def write(self, editor: Editor, landmarks: str) -> dict[str, Any]:
+        """Write the three files, each whole or not at all; return the summary.
+
+        Parameters
+        ----------
+        editor
+            What edited.
+        landmarks
+            Name of the landmark predictor that measured.
+        """
         summary = {
             "faceflex": __version__,
             "attribute": self.attribute,
-            "model": model,
-            "method": method,
+            "method": editor.method.name,
+            "mode": editor.composer.mode,
+            "models": dict(editor.method.fingerprints),
             "landmarks": landmarks,
             "photos": len({r["photo"] for r in self.rows}),
             **summarise(self.rows),

@@ -1,17 +1,11 @@
-"""How well attributes can be edited: whether the judge sees them, and what else changes.
+"""How well attributes can be edited: whether a classifier sees them, and what else changes.
 
-Run as ``python -m faceflex.evaluate.vectors celeba/ FILE...``: edits photos of faces that were
-held out, with each vector file, and prints a JSON object for each file and attribute. With
-``--write``, how often edits succeeded is written into the file, where ``faceflex attributes`` finds
-it.
+``faceflex evaluate vectors``: edits photos of faces that were held out, with each vector file.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,24 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.assets import resolve
+from faceflex.compose.composer import Composer
 from faceflex.data.readers import read_celeba
 from faceflex.data.records import Record
-from faceflex.edit.editor import Editor
+from faceflex.edit.editor import Editor, OpenPhoto
 from faceflex.evaluate import measures
 from faceflex.faces import Face
 from faceflex.faces.align import align
-from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.find import FaceFinder
 from faceflex.faces.recognition import FaceDescriptor, distance
+from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.directions import auc_score
 from faceflex.methods.vectors import AttributeVectors
 from faceflex.models.attribute_classifier import AttributeClassifier, load_classifier
 from faceflex.photo import load_rgb
-from faceflex.train.judge import is_kept_from_judge
+from faceflex.train.classifier import is_classifier_held_out
 
 SUCCESS_AT = 2.0
 """Strength at which it is asked whether an edit succeeded."""
-
-Rows = dict[float, list[dict[str, Any]]]
 
 
 def logits(scores: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -48,121 +42,143 @@ def logits(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def thresholds(
-    judge: AttributeClassifier, records: Sequence[Record]
+    classifier: AttributeClassifier, records: Sequence[Record]
 ) -> dict[str, tuple[float, float]]:
-    """Return, for each attribute, the logit at which the judge errs equally often either way.
+    """Return each attribute's logit of equal error rate: false alarms are as frequent as misses.
 
     Parameters
     ----------
-    judge
-        The judge.
+    classifier
+        The classifier.
     records
         Labelled pictures that it was not trained on, with landmarks.
 
     Returns
     -------
-    By name, that logit and the judge's AUC; where there are five faces of either class.
+    By name, that logit and the classifier's AUC; where there are five faces of either class.
     """
-    crops, kept = [], []
+    crops, aligned = [], []
     for record in records:
         if record.points is not None:
             crops.append(align(load_rgb(record.path), record.points).crop)
-            kept.append(record)
-    told = logits(judge.scores(np.stack(crops)))
+            aligned.append(record)
+    outputs = logits(classifier.scores(np.stack(crops)))
     found = {}
-    for column, name in enumerate(judge.config.names):
-        if not all(name in r.labels for r in kept):
+    for column, name in enumerate(classifier.config.names):
+        if not all(name in r.labels for r in aligned):
             continue
-        truth = np.array([r.labels[name] > 0 for r in kept])
+        truth = np.array([r.labels[name] > 0 for r in aligned])
         if min(int(truth.sum()), int((~truth).sum())) < 5:
             continue
-        cuts = np.sort(told[:, column])
-        missed = np.array([(told[truth, column] < c).mean() for c in cuts])
-        false = np.array([(told[~truth, column] >= c).mean() for c in cuts])
+        cuts = np.sort(outputs[:, column])
+        missed = np.array([(outputs[truth, column] < c).mean() for c in cuts])
+        false = np.array([(outputs[~truth, column] >= c).mean() for c in cuts])
         cut = float(cuts[np.abs(missed - false).argmin()])
-        found[name] = (cut, auc_score(told[:, column], truth))
+        found[name] = (cut, auc_score(outputs[:, column], truth))
     return found
 
 
 class Subjects:
-    """Photos of one face each that are edited again and again.
+    """Photos of one face each that are edited again and again; opened when first needed.
 
     Parameters
     ----------
     editor
-        Prepares them.
+        Edits them.
     records
         Which; with landmarks.
     """
 
     def __init__(self, editor: Editor, records: Sequence[Record]) -> None:
-        self.records, self.rgb = list(records), [load_rgb(r.path) for r in records]
-        self.prepared: list[AlignedFace] = []
-        for record, rgb in zip(self.records, self.rgb, strict=True):
-            points = record.points
-            assert points is not None
-            low, high = points.min(axis=0), points.max(axis=0)
+        self.editor, self.records = editor, list(records)
+        self._opened: dict[int, OpenPhoto] = {}
+
+    def opened(self, number: int) -> OpenPhoto:
+        """Return a photo whose face is ready to be edited."""
+        if number not in self._opened:
+            record = self.records[number]
+            assert record.points is not None
+            low, high = record.points.min(axis=0), record.points.max(axis=0)
             box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
-            self.prepared += editor.prepare(rgb, [Face(1, box, 1.0, points)])
+            face = Face(1, box, 1.0, record.points)
+            rgb = load_rgb(record.path)
+            self._opened[number] = self.editor.open(rgb, name=record.path.name, faces=[face])
+        return self._opened[number]
 
     def edited(
-        self, editor: Editor, attribute: str, strengths: Sequence[float], which: Sequence[int]
+        self, attribute: str, strengths: Sequence[float], which: Sequence[int]
     ) -> dict[float, list[NDArray[np.uint8]]]:
         """Return the photos ``which``, edited, for each strength."""
-        edits = [editor.edit_of({attribute: s}) for s in strengths]
-        found: dict[float, list[NDArray[np.uint8]]] = {s: [] for s in strengths}
-        for i in which:
-            made = editor.render(self.rgb[i], [self.prepared[i]], edits)
-            for strength, picture in zip(strengths, made, strict=True):
-                found[strength].append(picture)
-        return found
+        edited: dict[float, list[NDArray[np.uint8]]] = {s: [] for s in strengths}
+        for number in which:
+            opened = self.opened(number)
+            shots = [opened.shot(**{attribute: s}) for s in strengths]
+            for strength, picture in zip(strengths, opened.render(shots), strict=True):
+                edited[strength].append(picture)
+        return edited
 
 
 def measure(
     subjects: Subjects,
-    editor: Editor,
-    judge: AttributeClassifier,
+    classifier: AttributeClassifier,
     attribute: str,
     strengths: Sequence[float],
     which: Sequence[int],
     cut: float,
     watched: Sequence[str] = (),
 ) -> list[dict[str, float]]:
-    """Edit an attribute in, and measure what the judge and the descriptor see.
+    """Edit an attribute in, and measure what the classifier and the descriptor see.
+
+    Parameters
+    ----------
+    subjects
+        Photos.
+    classifier
+        Measures; took no part in editing.
+    attribute, strengths
+        What is edited, and how much.
+    which
+        Numbers of the photos that are.
+    cut
+        Logit above which a face counts as having the attribute; see :func:`thresholds`.
+    watched
+        Other attributes whose change is returned by name.
 
     Returns
     -------
-    For each strength: ``passed``, the share of faces that the judge puts above ``cut`` after
-    the edit, of those that it did not before;
-    ``gain`` of the target's logit; ``leak_mean`` and ``leak_worst``, mean absolute change of the
-    others' logits, averaged over them and that of the worst; ``identity``, median distance;
-    ``colour``, median difference of the skin; and the mean change of each ``watched`` logit.
+    For each strength: ``passed``, the share of faces that the classifier puts above ``cut`` after
+    the edit, of those that it did not before; ``gain`` of the target's logit; ``leak_mean`` and
+    ``leak_worst``, mean absolute change of the others' logits, averaged over them and that of the
+    worst; ``identity``, median distance; ``colour``, median difference of the skin; and the mean
+    change of each ``watched`` logit.
     """
-    names = judge.config.names
+    names = classifier.config.names
     column = names.index(attribute)
     others = [i for i in range(len(names)) if i != column]
-    points = [subjects.prepared[i].face.points for i in which]
+    photos = [subjects.opened(i).rgb for i in which]
+    points = [subjects.opened(i).faces[0].face.points for i in which]
 
-    def look(pictures: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float64], list[Any]]:
+    def inspect(pictures: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float64], list[Any]]:
         pairs = list(zip(pictures, points, strict=True))
         crops = np.stack([align(picture, p).crop for picture, p in pairs])
-        return logits(judge.scores(crops)), [FaceDescriptor.default()(*pair) for pair in pairs]
+        descriptors = [FaceDescriptor.default()(*pair) for pair in pairs]
+        return logits(classifier.scores(crops)), descriptors
 
-    photos = [subjects.rgb[i] for i in which]
-    before, who = look(photos)
-    unseen, rows = before[:, column] <= cut, []
-    for strength, pictures in subjects.edited(editor, attribute, strengths, which).items():
-        after, then = look(pictures)
+    before, descriptors = inspect(photos)
+    lacking, rows = before[:, column] <= cut, []
+    for strength, pictures in subjects.edited(attribute, strengths, which).items():
+        after, new_descriptors = inspect(pictures)
         leak = np.abs(after - before)[:, others].mean(axis=0)
+        distances = [distance(*t) for t in zip(descriptors, new_descriptors, strict=True)]
         colours = [measures.colour_change(*t) for t in zip(photos, pictures, points, strict=True)]
         rows.append(
             {
                 "strength": strength,
-                "passed": float((after[:, column] > cut)[unseen].mean()) if unseen.any() else 0.0,
+                "passed": float((after[:, column] > cut)[lacking].mean()) if lacking.any() else 0.0,
                 "gain": float((after - before)[:, column].mean()),
                 "leak_mean": float(leak.mean()),
                 "leak_worst": float(leak.max()),
-                "identity": float(np.median([distance(*t) for t in zip(who, then, strict=True)])),
+                "identity": float(np.median(distances)),
                 "colour": float(np.median(colours)),
             }
             | {n: float((after - before)[:, names.index(n)].mean()) for n in watched}
@@ -214,64 +230,75 @@ def comparison(lines: Sequence[dict[str, Any]]) -> list[str]:
     return [f"{len(common)} attributes reach the gain with every file", *table]
 
 
-def main() -> None:
-    """Print the figures of vector files, and a table of them on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m faceflex.evaluate.vectors")
-    parser.add_argument("data", type=Path, help="CelebA's folder, with landmarks beside it")
-    parser.add_argument("files", nargs="+", help="vector files, or registered names")
-    parser.add_argument("--model", default="vae", help="their face model")
-    parser.add_argument("--attr", action="append", help="attribute; all by default; repeatable")
-    parser.add_argument("--keep", action="append", default=[], help="as for edit; repeatable")
-    parser.add_argument("--watch", action="append", default=[], help="tell its change; repeatable")
-    parser.add_argument("--faces", type=int, default=40, help="faces for each attribute")
-    parser.add_argument("--strengths", type=float, nargs="+", default=[1.0, 2.0, 3.0])
-    parser.add_argument("--gain", type=float, default=3.0, help="gain of the logit to compare at")
-    parser.add_argument("--write", action="store_true", help="write successes into the files")
-    options = parser.parse_args()
-    judge = load_classifier(resolve("judge"))
-    records = [r for r in read_celeba(options.data) if r.points is not None]
-    fresh = [r for r in records if r.held_out or is_kept_from_judge(r.path.name)]
-    cuts = thresholds(judge, fresh)
-    rng = np.random.default_rng(0)
+def evaluate_vectors(
+    data: Path,
+    files: Sequence[str],
+    *,
+    model: str = "vae",
+    attributes: Sequence[str] = (),
+    condition_on: Sequence[str] = (),
+    watched: Sequence[str] = (),
+    faces: int = 40,
+    strengths: Sequence[float] = (1.0, 2.0, 3.0),
+    gain: float = 3.0,
+    write: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """Measure how well each attribute of vector files can be edited, on held-out faces.
+
+    Parameters
+    ----------
+    data
+        CelebA's folder, with landmarks beside it.
+    files
+        Vector files, or registered names.
+    model
+        Their face model.
+    attributes
+        Which; all by default.
+    condition_on
+        Attributes that edits of others should leave as they are.
+    watched
+        Attributes whose change is told by name.
+    faces
+        How many for each attribute.
+    strengths
+        What edits are made.
+    gain
+        Gain of the target's logit at which files are compared.
+    write
+        Write how often edits succeeded into the files, where ``faceflex attributes`` finds it.
+
+    Yields
+    ------
+    A row for each file and attribute, as :func:`comparison` takes them.
+    """
+    classifier = load_classifier(resolve("judge"))
+    records = [r for r in read_celeba(data) if r.points is not None]
+    unseen = [r for r in records if r.held_out or is_classifier_held_out(r.path.name)]
+    cuts = thresholds(classifier, unseen)
     pool = [r for r in records if r.held_out]
-    pool = [pool[i] for i in rng.permutation(len(pool))]
-    subjects = Subjects(Editor(options.model, options.files[0]), pool)
-    lines: list[dict[str, Any]] = []
-    for file in options.files:
-        editor = Editor(options.model, file, keep=options.keep)
-        known = AttributeVectors.load(resolve(file), editor.model_id)
-        for name in options.attr or known.names:
-            if name not in cuts or name in editor.vectors.kept:
+    pool = [pool[i] for i in np.random.default_rng(0).permutation(len(pool))]
+    for file in files:
+        method = AttributeVectorMethod(model, file, condition_on=condition_on)
+        subjects = Subjects(Editor(FaceFinder(), method, Composer()), pool)
+        vectors = AttributeVectors.load(resolve(file), method.fingerprints["model"])
+        for name in attributes or vectors.names:
+            if name not in cuts or name in method.vectors.conditions:
                 continue
-            which = [i for i, r in enumerate(pool) if r.labels[name] < 0][: options.faces]
-            rows = measure(
-                subjects,
-                editor,
-                judge,
-                name,
-                options.strengths,
-                which,
-                cuts[name][0],
-                options.watch,
-            )
+            cut, auc = cuts[name]
+            which = [i for i, r in enumerate(pool) if r.labels[name] < 0][:faces]
+            rows = measure(subjects, classifier, name, strengths, which, cut, watched)
             at = next((r for r in rows if r["strength"] == SUCCESS_AT), None)
             if at is not None:
-                info = replace(
-                    known.info[name],
-                    success=round(at["passed"], 3),
-                    judged=round(cuts[name][1], 3),
-                )
-                known.info[name] = info
-            line: dict[str, Any] = {"file": file, "attribute": name, "faces": len(which)}
-            line |= {"spread": spread(known, name)}
-            line |= {"matched": at_gain(rows, options.gain), "rows": rows}
-            lines.append(line)
-            sys.stdout.write(json.dumps(line) + "\n")
-            sys.stdout.flush()
-        if options.write:
-            known.save(resolve(file))
-    sys.stderr.write("\n".join(comparison(lines)) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+                success, judged = round(at["passed"], 3), round(auc, 3)
+                vectors.info[name] = replace(vectors.info[name], success=success, judged=judged)
+            yield {
+                "file": file,
+                "attribute": name,
+                "faces": len(which),
+                "spread": spread(vectors, name),
+                "matched": at_gain(rows, gain),
+                "rows": rows,
+            }
+        if write:
+            vectors.save(resolve(file))
