@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from faceflex.assets import resolve
 from faceflex.data.cache import align_record
+from faceflex.data.latents import encode_records
 from faceflex.data.readers import read_any
 from faceflex.data.records import Record
 from faceflex.models.checkpoint import load_vae
 from faceflex.models.codec import encode_faces
-from faceflex.train.latents import encode_records
 
 
 def floor(records: list[Record]) -> None:

@@ -19,10 +19,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from faceflex.compose.seamless_clone import seamless_clone
-from faceflex.edit.editor import Editor
-from faceflex.methods.attribute_styles import carry
-from faceflex.models.codec import decode_float
+from faceflex import make_editor
 from faceflex.photo import load_rgb
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portrait.jpg"
@@ -32,9 +29,9 @@ def main() -> None:
     """Measure."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    editor = Editor(device="cpu")
+    editor = make_editor(device="cpu")
     portrait = load_rgb(PORTRAIT)
-    width = editor.find_faces(portrait)[0].width
+    width = editor.finder.find(portrait)[0].width
     cases = [(60, 1), (300, 1), (600, 1), (600, 3), (1200, 1), (2000, 1)]
     for wanted, larger in cases:
         scale = wanted / width
@@ -42,23 +39,18 @@ def main() -> None:
         photo = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=method)
         room = round(photo.shape[0] * (larger - 1) / 2)
         photo = cv2.copyMakeBorder(photo, room, room, room, room, cv2.BORDER_REPLICATE)
-        (face,) = editor.prepare(photo, editor.find_faces(photo)[:1])
-        assert face.region is not None
-        seconds, decoding, memory = [], [], 0
+        opened = editor.open(photo, ["1"])
+        (face,) = opened.faces
+        canvas, seconds, decoding = photo.copy(), [], []
         for strength in (0.5, 0.8, 1.1, 1.4, 1.7, 2.0):
-            shift = editor.edit_of({"Smiling": strength}).shift
             started = time.perf_counter()
-            after = decode_float(editor.model, (face.latent + shift)[None])[0]
+            (steps,) = opened.face_changes(0, [opened.shot(Smiling=strength)])
             decoded = time.perf_counter()
-            seamless_clone(
-                photo, face.region, editor.patch(photo, face, shift, after, carry({"Smiling": 1}))
-            )
+            editor.composer.apply(canvas, face, steps)
             seconds.append(time.perf_counter() - decoded)
             decoding.append(decoded - started)
         tracemalloc.start()
-        seamless_clone(
-            photo, face.region, editor.patch(photo, face, shift, after, carry({"Smiling": 1}))
-        )
+        editor.composer.apply(canvas, face, steps)
         memory = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         median = statistics.median(seconds[1:])

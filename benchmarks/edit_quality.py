@@ -1,9 +1,9 @@
-"""Measure edits on people that nothing was trained on, by three ways of putting them in.
+"""Measure edits on people that nothing was trained on, in three modes of composition.
 
     python benchmarks/edit_quality.py london/ UTKFace/ celeba/
 
 The first folder holds pairs, ``neutral_front/NUMBER_03.jpg`` and ``smiling_front/NUMBER_08.jpg``.
-Of the other sets 100 held-out faces each are taken, half of them smiling. For each method, strength
+Of the other sets 100 held-out faces each are taken, half of them smiling. For each mode, strength
 and group one JSON line is printed, and ``--out`` gets all rows.
 """
 
@@ -20,10 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from faceflex.api import make_editor
+from faceflex.compose.composer import MODES
 from faceflex.data.readers import read_any
-from faceflex.edit.editor import METHODS, Editor
+from faceflex.edit.editor import Editor
 from faceflex.evaluate import measures
 from faceflex.evaluate.edits import Instruments, Row, evaluate_photo, summarise
+from faceflex.faces.landmark_groups import OUTER_LIPS
 from faceflex.faces.mask import face_outline
 from faceflex.faces.recognition import distance
 from faceflex.photo import load_rgb
@@ -37,7 +40,7 @@ def pairs(root: Path) -> Iterator[tuple[Path, Path]]:
         yield neutral, root / "smiling_front" / neutral.name.replace("_03", "_08")
 
 
-def wild(root: Path, editor: Editor, tools: Instruments, count: int) -> dict[int, list[Path]]:
+def wild(root: Path, editor: Editor, instruments: Instruments, count: int) -> dict[int, list[Path]]:
     """Return held-out photos of one face, ``count`` of people who do not smile (+1) and do (-1)."""
     found: dict[int, list[Path]] = {1: [], -1: []}
     # In an order that has nothing to do with who is on them: UTKFace's names begin with the age.
@@ -46,28 +49,32 @@ def wild(root: Path, editor: Editor, tools: Instruments, count: int) -> dict[int
         if not record.held_out or min(len(v) for v in found.values()) >= count:
             continue
         picture = load_rgb(record.path)
-        faces = editor.find_faces(picture)
+        faces = editor.finder.find(picture)
         if len(faces) != 1:
             continue
-        score = tools.look(picture, faces[0].points, "Smiling").score
+        score = instruments.measure(picture, faces[0].points, "Smiling").score
         sign = -1 if score > 0.5 else 1
         if len(found[sign]) < count:
             found[sign].append(record.path)
     return found
 
 
-def nature(people: list[tuple[Path, Path]], editor: Editor, tools: Instruments) -> dict[str, Any]:
+def real_smiles(
+    people: list[tuple[Path, Path]], editor: Editor, instruments: Instruments
+) -> dict[str, Any]:
     """Return how people's real smiles differ from their neutral photos, in the same measures."""
     rows = []
     for pair in people:
         pictures = [load_rgb(path) for path in pair]
-        seen = [tools.look(p, editor.find_faces(p)[0].points, "Smiling") for p in pictures]
+        seen = [
+            instruments.measure(p, editor.finder.find(p)[0].points, "Smiling") for p in pictures
+        ]
         hull, mouth = (
             [
                 measures.sharpness(p, measures.area(p.shape, outline(s.points)))
                 for p, s in zip(pictures, seen, strict=True)
             ]
-            for outline in (face_outline, lambda points: points[list(measures.MOUTH)])
+            for outline in (face_outline, lambda points: points[OUTER_LIPS])
         )
         before, after = (
             measures.skin_colours(p, s.points) for p, s in zip(pictures, seen, strict=True)
@@ -84,7 +91,7 @@ def nature(people: list[tuple[Path, Path]], editor: Editor, tools: Instruments) 
     table = np.array(rows, np.float64)
     middle = np.median(table, axis=0).round(4).tolist()
     return {
-        "method": "the real smile",
+        "mode": "the real smile",
         "faces": len(rows),
         "passed": round(float(table[:, 0].mean()), 4),
         "identity_median": middle[1],
@@ -100,27 +107,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", type=Path)
     parser.add_argument("sets", nargs="*", type=Path)
-    parser.add_argument("--method", action="append", choices=METHODS)
+    parser.add_argument("--mode", action="append", choices=MODES)
     parser.add_argument("--count", type=int, default=50, help="faces of each set and direction")
     parser.add_argument("--out", type=Path, help="CSV of all rows")
-    parser.add_argument("--model", default="vae")
-    parser.add_argument("--vectors", default="vectors")
+    parser.add_argument("--model", default=None)
+    parser.add_argument("--vectors", default=None)
     options = parser.parse_args()
-    tools = Instruments()
-    first = Editor(options.model, options.vectors)
+    instruments = Instruments()
+    first = make_editor(model=options.model, vectors=options.vectors)
     groups: dict[tuple[str, int], list[tuple[Path, Path | None]]] = {}
     people = list(pairs(options.pairs))
     if people:
-        sys.stdout.write(json.dumps(nature(people, first, tools)) + "\n")
+        sys.stdout.write(json.dumps(real_smiles(people, first, instruments)) + "\n")
         groups["pairs", 1] = [(n, s) for n, s in people]
         groups["pairs", -1] = [(s, n) for n, s in people]
-    chosen = [wild(root, first, tools, options.count) for root in options.sets]
+    chosen = [wild(root, first, instruments, options.count) for root in options.sets]
     for sign in (1, -1):
         if chosen:
             groups["wild", sign] = [(p, None) for found in chosen for p in found[sign]]
     everything: list[Row] = []
-    for method in options.method or METHODS:
-        editor = Editor(options.model, options.vectors, method=method)
+    for mode in options.mode or MODES:
+        editor = make_editor(model=options.model, vectors=options.vectors, mode=mode)
         for (group, sign), photos in groups.items():
             rows: list[Row] = []
             for path, aim in photos:
@@ -128,12 +135,12 @@ def main() -> None:
                 values = [sign * s for s in STRENGTHS]
                 picture = load_rgb(path)
                 found = evaluate_photo(
-                    editor, tools, str(path), picture, "Smiling", values, real=real
+                    editor, instruments, str(path), picture, "Smiling", values, real=real
                 )
-                rows += [{"method": method, "group": group, **row} for row, _ in found]
+                rows += [{"mode": mode, "group": group, **row} for row, _ in found]
             everything += rows
             summary = summarise(rows)
-            about = {"method": method, "group": group, "monotone": summary["monotone"]}
+            about = {"mode": mode, "group": group, "monotone": summary["monotone"]}
             for line in summary["strengths"]:
                 mark = {"chosen": line["strength"] == summary["chosen"]}
                 sys.stdout.write(json.dumps(about | line | mark) + "\n")

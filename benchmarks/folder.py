@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 from PIL import Image, ImageDraw, ImageFont
 
-from faceflex.edit.editor import Editor
+from faceflex import make_editor
 from faceflex.parallel.process_pool import one_thread
 from faceflex.photo import encode_photo, load_photo, write_file
 
@@ -38,8 +38,7 @@ EDIT = {"Smiling": 1.5}
 def stages(photos: list[Path], place: Path) -> dict[str, float]:
     """Return the seconds that each stage takes for a photo, on one core."""
     one_thread()
-    editor, seconds = Editor(device="cpu"), defaultdict[str, list[float]](list)
-    edit = editor.edit_of(EDIT)
+    editor, seconds = make_editor(device="cpu"), defaultdict[str, list[float]](list)
     for number, path in enumerate(photos):
         marks = [time.perf_counter()]
 
@@ -49,9 +48,10 @@ def stages(photos: list[Path], place: Path) -> dict[str, float]:
         photo = load_photo(path)
         rgb = photo.rgb
         lap()
-        faces = editor.find_faces(rgb)
+        faces = editor.finder.find(rgb)
         lap()
-        (picture,) = editor.render(rgb, editor.prepare(rgb, faces), [edit])
+        opened = editor.open(rgb, faces=faces)
+        (picture,) = opened.render([opened.shot(**EDIT)])
         lap()
         write_file(place / f"{number}.jpg", encode_photo(photo, picture))
         lap()

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceflex import Editor, load_photo
-from faceflex.edit.contact_sheet import ContactSheet, thumbnail, tile, window
-from faceflex.edit.stages import explain
-from faceflex.edit.stages import sheet as sheet_of
+from faceflex import Editor, OpenPhoto, Shot, load_photo, make_editor
+from faceflex.edit.contact_sheet import ContactSheet, window
+from faceflex.edit.stages import draw_stages, stages_sheet
 from faceflex.faces import find_faces
 from faceflex.faces.align import align
 from faceflex.models.checkpoint import load_vae
 from faceflex.models.codec import decode_faces, encode_faces
+from faceflex.photo.grid import thumbnail, tile
 
 EXAMPLES, OUT = Path("examples"), Path("docs/pictures")
 ATTRIBUTES = ("Smiling", "Young", "Male", "Mustache", "Eyeglasses")
@@ -42,70 +42,70 @@ def save(name: str, picture: NDArray[np.uint8]) -> None:
 def gallery(editor: Editor) -> None:
     """One sheet a photo: a row an attribute, a column a strength."""
     for name, rgb in photos():
-        faces = editor.find_faces(rgb)
-        prepared = editor.prepare(rgb, faces)
-        rows, columns = window(rgb.shape, faces)
+        opened = editor.open(rgb)
+        rows, columns = shown(opened)
         sheet = ContactSheet(rgb[rows, columns])
         for attribute in ATTRIBUTES:
-            edits = [editor.edit_of({attribute: v}) for v in VALUES]
-            pictures = editor.render(rgb, prepared, edits)
-            for value, picture in zip(VALUES, pictures, strict=True):
+            shots = [opened.shot(**{attribute: value}) for value in VALUES]
+            for value, picture in zip(VALUES, opened.render(shots), strict=True):
                 sheet.add(attribute, f"{attribute} {value:g}", picture[rows, columns])
         save(f"gallery-{name}", sheet.draw())
 
 
-def smiled(editor: Editor, rgb: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+def shown(opened: OpenPhoto) -> tuple[slice, slice]:
+    """Return the rows and columns of a photo that are shown."""
+    return window(opened.rgb.shape, opened.detected)
+
+
+def smiled(opened: OpenPhoto, *strengths: float) -> list[NDArray[np.uint8]]:
     """Return a photo with more of a smile, or less."""
-    prepared = editor.prepare(rgb, editor.find_faces(rgb))
-    return next(editor.render(rgb, prepared, [editor.edit_of({"Smiling": strength})]))
+    return list(opened.render([opened.shot(Smiling=strength) for strength in strengths]))
 
 
 def before_after(editor: Editor) -> None:
     """The README's picture: people before and after."""
     pairs = []
     for name, strength in (("portrait", 1.5), ("london-012", 1.5), ("smile", -1.25)):
-        rgb = load_photo(EXAMPLES / f"{name}.jpg").rgb
-        rows, columns = window(rgb.shape, editor.find_faces(rgb))
-        after = smiled(editor, rgb, strength)
-        pairs += [thumbnail(p[rows, columns], 300) for p in (rgb, after)]
+        opened = editor.open(load_photo(EXAMPLES / f"{name}.jpg").rgb)
+        rows, columns = shown(opened)
+        (after,) = smiled(opened, strength)
+        pairs += [thumbnail(p[rows, columns], 300) for p in (opened.rgb, after)]
     height = min(p.shape[0] for p in pairs)
     save("before-after", np.hstack([p[:height] for p in pairs]))
 
 
 def closing(editor: Editor) -> None:
     """A smile taken away, and opened wider."""
-    rgb = load_photo(EXAMPLES / "smile.jpg").rgb
-    rows, columns = window(rgb.shape, editor.find_faces(rgb))
-    sheet = ContactSheet(rgb[rows, columns])
-    for strength in (-2.0, -1.5, -1.0, -0.5, 0.5, 1.0):
-        sheet.add("", f"Smiling {strength:g}", smiled(editor, rgb, strength)[rows, columns])
+    opened = editor.open(load_photo(EXAMPLES / "smile.jpg").rgb)
+    rows, columns = shown(opened)
+    sheet = ContactSheet(opened.rgb[rows, columns])
+    strengths = (-2.0, -1.5, -1.0, -0.5, 0.5, 1.0)
+    for strength, picture in zip(strengths, smiled(opened, *strengths), strict=True):
+        sheet.add("", f"Smiling {strength:g}", picture[rows, columns])
     save("closing", sheet.draw())
 
 
 def stages(editor: Editor) -> None:
     """Each stage of an edit, for an opening and a closing mouth."""
     for name, strength in (("portrait", 1.5), ("smile", -1.25)):
-        rgb = load_photo(EXAMPLES / f"{name}.jpg").rgb
-        (face,) = editor.prepare(rgb, editor.find_faces(rgb))
-        settings = {"Smiling": strength}
-        found = explain(editor, rgb, face, editor.edit_of(settings))
-        save(f"stages-{name}", sheet_of(found))
+        opened = editor.open(load_photo(EXAMPLES / f"{name}.jpg").rgb)
+        save(f"stages-{name}", stages_sheet(draw_stages(opened, 0, opened.shot(Smiling=strength))))
 
 
-def methods() -> None:
+def modes() -> None:
     """One smile, put into the photo in three ways."""
     rgb = load_photo(EXAMPLES / "london-002.jpg").rgb
     sheet = None
-    for method, label in (
+    for mode, label in (
         ("paste", "decode pasted"),
         ("difference", "difference added"),
         ("transfer", "faceflex"),
     ):
-        editor = Editor(method=method)
-        rows, columns = window(rgb.shape, editor.find_faces(rgb))
+        opened = make_editor(mode=mode).open(rgb)
+        rows, columns = shown(opened)
         sheet = sheet or ContactSheet(rgb[rows, columns])
-        for strength in (1.0, 1.5):
-            picture = smiled(editor, rgb, strength)
+        strengths = (1.0, 1.5)
+        for strength, picture in zip(strengths, smiled(opened, *strengths), strict=True):
             sheet.add("", f"{label}, {strength:g}", picture[rows, columns])
     assert sheet is not None
     save("methods", sheet.draw())
@@ -114,14 +114,15 @@ def methods() -> None:
 def sizes(editor: Editor) -> None:
     """The same face at 40 and at 2000 pixels, smiling: what is shown is cut out at each size."""
     rgb = load_photo(EXAMPLES / "portrait.jpg").rgb
-    width = editor.find_faces(rgb)[0].width
+    width = editor.finder.find(rgb)[0].width
     cells = []
     for wanted in (40, 2000):
         scale = wanted / width
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         photo = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=method)
-        rows, columns = window(photo.shape, editor.find_faces(photo))
-        for picture in (photo, smiled(editor, photo, 1.5)):
+        opened = editor.open(photo)
+        rows, columns = shown(opened)
+        for picture in (photo, *smiled(opened, 1.5)):
             cell = np.ascontiguousarray(picture[rows, columns])
             method = cv2.INTER_AREA if cell.shape[0] > 360 else cv2.INTER_NEAREST
             cells.append(cv2.resize(cell, (360, 360), interpolation=method))
@@ -129,21 +130,17 @@ def sizes(editor: Editor) -> None:
 
 
 def samples(editor: Editor) -> None:
-    """Five versions of a smile, and the plain paste for comparison."""
-    rgb = load_photo(EXAMPLES / "portrait.jpg").rgb
-    faces = editor.find_faces(rgb)
-    prepared = editor.prepare(rgb, faces)
-    rows, columns = window(rgb.shape, faces)
-    sheet = ContactSheet(rgb[rows, columns])
-    versions = editor.vectors.sample("Smiling", 5)
-    edits = [editor.edit_of({"Smiling": 1.5}, {"Smiling": v}) for v in versions]
-    smiles = editor.render(rgb, prepared, edits)
+    """Five variants of a smile, and the plain paste for comparison."""
+    opened = editor.open(load_photo(EXAMPLES / "portrait.jpg").rgb)
+    rows, columns = shown(opened)
+    sheet = ContactSheet(opened.rgb[rows, columns])
+    settings = opened.shot(Smiling=1.5).settings
+    smiles = opened.render([Shot(settings, number) for number in range(1, 6)])
     for number, picture in enumerate(smiles, start=1):
-        sheet.add("five versions", f"sample {number}, strength 1.5", picture[rows, columns])
-    plain = Editor(method="paste")
+        sheet.add("five variants", f"sample {number}, strength 1.5", picture[rows, columns])
+    plain = make_editor(mode="paste").open(opened.rgb)
     values = (0.1, 0.5, 1.0, 1.5, 2.0)
-    edits = [plain.edit_of({"Smiling": v}) for v in values]
-    for value, picture in zip(values, plain.render(rgb, prepared, edits), strict=True):
+    for value, picture in zip(values, smiled(plain, *values), strict=True):
         sheet.add("--no-detail", f"pasted, strength {value:g}", picture[rows, columns])
     save("samples-and-paste", sheet.draw())
 
@@ -169,14 +166,14 @@ def main() -> None:
     if sys.argv[1:]:
         models([Path(name) for name in sys.argv[1:]])
         return
-    editor = Editor()
+    editor = make_editor()
     gallery(editor)
     before_after(editor)
     samples(editor)
     closing(editor)
     stages(editor)
     sizes(editor)
-    methods()
+    modes()
 
 
 if __name__ == "__main__":
