@@ -44,9 +44,9 @@ def small_portrait(portrait):
 @pytest.fixture(scope="session")
 def editor():
     """An editor with the bundled models."""
-    from faceflex import Editor
+    from faceflex import make_editor
 
-    return Editor(device="cpu")
+    return make_editor(device="cpu")
 
 
 @pytest.fixture

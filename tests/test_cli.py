@@ -54,11 +54,15 @@ def test_a_sweep_writes_strengths_and_a_sheet(run, png, tmp_path):
     assert first["photo"] == str(png)
     assert first["output"] == "friend-Smiling/sample-1/0-Smiling.png"
     assert (first["attribute"], first["sample"]) == ("Smiling", 1)
-    assert first["provenance"].endswith("compositeWithTrainedAlgorithmicMedia")
+    provenance = first["provenance"]
+    assert provenance["source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
+    assert provenance["method"] == "attribute-vectors"
+    assert set(provenance["models"]) == {"model", "content"}
+    assert provenance["settings"] == {"Smiling": "0"}
     assert first["seconds"] > 0
     (face,) = first["faces"]
     assert face["index"] == 1
-    assert face["remarks"] == []
+    assert face["warnings"] == []
     moved = [r["faces"][0]["identity_distance"] for r in records]
     assert moved[0] == 0
     assert 0.05 < moved[1] < moved[2] < 0.5
@@ -151,7 +155,8 @@ def test_words_of_evaluate_are_checked(run, tmp_path):
     words = ("evaluate", "edits", PORTRAIT, "--attr", "Smiling")
     failed_well(run(*words, "--real", PORTRAIT, "--real", PORTRAIT, "--real", "x"), 2, "--real")
     failed_well(run(*words, "--range", "0", "1", "1"), 2, "--range", "0")
-    failed_well(run(*words, "--method", "magic"), 2, "--method", "transfer")
+    failed_well(run(*words, "--method", "magic"), 2, "--method", "attribute-vectors")
+    failed_well(run(*words, "--mode", "magic"), 2, "magic", "transfer")
     failed_well(run("evaluate", "edits", __file__, *words[3:]), 1, "test_cli.py")
     assert not files_below(tmp_path)
 
@@ -300,11 +305,11 @@ def test_a_missing_photo_is_told(run):
 def test_model_and_vectors_that_do_not_belong_together_are_refused(run, png, tmp_path):
     import torch
 
-    from faceflex.models.checkpoint import save_vae
+    from faceflex.models.checkpoint import save_network
     from faceflex.models.vae import VAE, VAEConfig
 
     torch.manual_seed(0)
-    save_vae(
+    save_network(
         VAE(VAEConfig(encoder=(16, 16, 16), decoder=(16, 16, 16, 16))), tmp_path / "m.safetensors"
     )
     done = run("edit", png, "--set", "Smiling=1", "--model", "m.safetensors")

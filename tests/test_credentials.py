@@ -13,13 +13,14 @@ import pytest
 
 from faceflex.cli.app import app
 from faceflex.cli.common import read_source
-from faceflex.edit.photo_job import EditOptions, Target, edit_one
+from faceflex.edit.options import EditOptions, Target
+from faceflex.edit.photo_job import edit_photo_file
 from faceflex.edit.request import Request
 from faceflex.errors import PhotoError, UsageError
 from faceflex.photo import encode_photo, load_photo
 from faceflex.photo.credentials import Signer
 from faceflex.photo.exif import add_to_tiff
-from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
+from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, provenance_xmp
 from tests.test_formats import NEW
 from tests.test_metadata import PACKET, exif_block, photo_file
 from tests.test_photo import chunk
@@ -148,7 +149,7 @@ UNTRUSTED = {"signingCredential.untrusted"}
 @pytest.mark.parametrize("form", FORMS)
 def test_a_signed_picture_says_what_was_done_to_which_photo(people, form):
     photo = load_photo(photo_file(form, exif=exif_block(1)))
-    marked = marked_xmp(photo.xmp, "faceflex", "1", {})
+    marked = provenance_xmp(photo.xmp, "faceflex", "1", {})
     edited = encode_photo(photo, photo.rgb, xmp=marked)
     first = photo_file("JPEG")
     parent = (first, "JPEG", "friend.jpg")
@@ -233,8 +234,8 @@ def test_a_format_without_credentials_is_told(people):
 def edited_once(editor, source, out, **options):
     """Edit one photo, and return its only record."""
     job = EditOptions(Request((), (), 1, {"Smiling": 1.0}), **options)
-    (record,) = edit_one(job, editor, str(source), Target(out.parent, out), read_source)
-    return record
+    (record,) = edit_photo_file(job, editor, str(source), Target(out.parent, out), read_source)
+    return record.as_json()
 
 
 def test_records_say_what_became_of_credentials_and_provenance(editor, people, png, tmp_path):
@@ -249,9 +250,15 @@ def test_records_say_what_became_of_credentials_and_provenance(editor, people, p
     plain = load_photo(tmp_path / "a.jpg")
     assert (plain.credentials, plain.xmp) == (False, None)
     bare = edited_once(editor, path, tmp_path / "b.jpg", signer=signer, strip=True)
-    assert (bare["c2pa"], bare["provenance"]) == ("signed", DIGITAL_SOURCE_TYPE)
+    assert bare["c2pa"] == "signed"
+    assert bare["provenance"]["source_type"] == DIGITAL_SOURCE_TYPE
     assert bare["notes"] == []
     active, every, wrong = read_back((tmp_path / "b.jpg").read_bytes(), "JPEG")
     assert (len(every), wrong) == (1, UNTRUSTED)
-    assert actions_of(active)[1]["parameters"] == {"Smiling": "1", "model": editor.model_id}
+    assert actions_of(active)[1]["parameters"] == {
+        "Smiling": "1",
+        "method": editor.method.name,
+        **editor.method.fingerprints,
+        "content": editor.composer.content.fingerprint,
+    }
     assert DIGITAL_SOURCE_TYPE.encode() in load_photo(tmp_path / "b.jpg").xmp

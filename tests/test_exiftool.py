@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, features
 
 from faceflex.photo import encode_photo, load_photo
-from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
+from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, provenance_xmp
 from tests.test_metadata import SRGB
 from tests.test_photo import smooth
 
@@ -94,16 +94,18 @@ def test_all_that_exiftool_reads_is_kept(tmp_path, editor, portrait):
         picture = photo.rgb.copy()
         picture[5:15, 5:15] = (200, 90, 30)
         after.append(path.with_stem("after"))
-        xmp = marked_xmp(photo.xmp, "faceflex", "1", {"Smiling": "1"})
+        xmp = provenance_xmp(photo.xmp, "faceflex", "1", {"Smiling": "1"})
         after[-1].write_bytes(encode_photo(photo, picture, xmp=xmp))
     from faceflex.cli.common import read_source
-    from faceflex.edit.photo_job import EditOptions, Target, edit_one
+    from faceflex.edit.options import EditOptions, Target
+    from faceflex.edit.photo_job import edit_photo_file
     from faceflex.edit.request import Request
 
     after.insert(0, tmp_path / "after.jpg")
     job = EditOptions(Request((), (), 1, {"Smiling": 1.0}))
-    (record,) = edit_one(job, editor, str(before[0]), Target(tmp_path, after[0]), read_source)
-    assert (record["c2pa"], record["notes"]) == ("none", [])
+    target = Target(tmp_path, after[0])
+    (result,) = edit_photo_file(job, editor, str(before[0]), target, read_source)
+    assert (result.c2pa, result.notes) == ("none", [])
     found = described([*before, *after])
     for old, new in zip(found[: len(before)], found[len(before) :], strict=True):
         name = old["SourceFile"]

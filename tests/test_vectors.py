@@ -102,26 +102,27 @@ def test_what_is_kept_is_not_changed(world):
         vectors.info,
         "abc",
         None,
-        vectors.readers,
+        vectors.linear_probes,
     )
-    kept = plain.keeping(["male"])
-    reader = vectors.readers["Male"]
+    kept = plain.condition_on(["male"])
+    reader = vectors.linear_probes["Male"]
     assert abs(plain.mean("Smiling") @ reader) > 0.1
     assert abs(kept.mean("Smiling") @ reader) < 1e-4
-    assert abs(kept.sample("Smiling", 5) @ reader).max() < 1e-4
+    assert all(abs(kept.variant("Smiling", n) @ reader) < 1e-4 for n in range(1, 6))
     # It still reaches as far along its own direction.
     before, after = plain.mean("Smiling"), kept.mean("Smiling")
     assert after @ before / (before @ before) == pytest.approx(1.0, abs=0.02)
-    with pytest.raises(UsageError, match="--keep Male: it is what is being edited"):
+    with pytest.raises(UsageError, match="Male: cannot be edited and kept"):
         kept.mean("Male")
     with pytest.raises(UsageError, match="unknown attribute 'Hat'"):
-        plain.keeping(["Hat"])
+        plain.condition_on(["Hat"])
 
 
 def test_a_direction_that_is_another_is_not_kept_apart(world):
     vectors = made(world)
     twin = {"Smiling": vectors.versions["Male"], "Male": vectors.versions["Male"]}
-    same = AttributeVectors(twin, vectors.info, "abc", None, vectors.readers).keeping(["Male"])
+    same = AttributeVectors(twin, vectors.info, "abc", None, vectors.linear_probes)
+    same = same.condition_on(["Male"])
     with pytest.raises(UsageError, match="too little of Smiling would be left"):
         same.mean("Smiling")
 
@@ -182,8 +183,8 @@ def test_a_file_comes_back_as_it_was(world, tmp_path):
     assert back.names == ["Male", "Smiling"]
     assert back.info == vectors.info
     assert np.allclose(back.mean("Smiling"), vectors.mean("Smiling"), atol=2e-3)
-    assert sorted(back.readers) == ["Male", "Smiling"]
-    assert np.allclose(back.readers["Male"], vectors.readers["Male"], atol=2e-3)
+    assert sorted(back.linear_probes) == ["Male", "Smiling"]
+    assert np.allclose(back.linear_probes["Male"], vectors.linear_probes["Male"], atol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -227,16 +228,21 @@ def test_numbers_that_are_not_finite_are_refused(world, tmp_path):
         AttributeVectors.load(tmp_path / "v.safetensors")
 
 
-def test_one_sample_is_the_mean_and_more_are_versions(world):
+def test_variants_are_versions_in_an_order_that_the_seed_fixes(world):
     vectors = made(world)
-    assert np.allclose(vectors.sample("Male", 1)[0], vectors.versions["Male"].mean(axis=0))
-    three = vectors.sample("Male", 3, seed=4)
-    assert three.shape == (3, 12)
-    assert np.array_equal(three, vectors.sample("Male", 3, seed=4))
-    assert not np.array_equal(three, vectors.sample("Male", 3, seed=5))
-    assert all((vectors.versions["Male"] == row).all(axis=1).any() for row in three)
-    with pytest.raises(UsageError, match="26 samples asked; Male has 1 to 25"):
-        vectors.sample("Male", 26)
+    versions = vectors.versions["Male"]
+    assert np.allclose(vectors.mean("Male"), versions.mean(axis=0))
+
+    def variants(seed, count=3):
+        return np.stack([vectors.variant("Male", n, seed) for n in range(1, count + 1)])
+
+    assert variants(4).shape == (3, 12)
+    assert np.array_equal(variants(4), variants(4))
+    assert not np.array_equal(variants(4), variants(5))
+    assert sorted(variants(4, 25).tolist()) == sorted(versions.tolist())
+    for number in (0, 26):
+        with pytest.raises(UsageError, match=f"Male: has variants 1 to 25, not {number}"):
+            vectors.variant("Male", number)
 
 
 def test_names_are_found_and_suggested(world):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from faceflex.errors import NoFaceError, UsageError
-from faceflex.faces import Face
+
+if TYPE_CHECKING:
+    from faceflex.faces import Face
 
 NO_FACE = "no face found; frontal faces of 40 pixels and more are (`detector` cnn finds more)"
 

@@ -31,7 +31,7 @@ class AttributeStyle:
 
 
 @cache
-def _styles() -> dict[str, AttributeStyle]:
+def styles() -> dict[str, AttributeStyle]:
     """Return the styles of the attributes that are not just shape."""
     styles: dict[str, AttributeStyle] = {}
     for group in read_toml("attributes.toml").values():
@@ -52,7 +52,7 @@ def style_of(name: str, *, negative: bool = False) -> AttributeStyle:
     negative
         Whether there is to be less of it: what lies on a face is then taken away.
     """
-    style = _styles().get(name, AttributeStyle())
+    style = styles().get(name, AttributeStyle())
     worn = read_toml("attributes.toml")["worn"]
     if name not in worn["names"]:
         return style

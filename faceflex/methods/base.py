@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from faceflex.compose.change import FaceChange
-from faceflex.faces.aligned_face import AlignedFace
 from faceflex.methods.controls import Control, Settings
+
+if TYPE_CHECKING:  # A command line is checked before any of this is loaded.
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from faceflex.compose.change import FaceChange
+    from faceflex.faces.aligned_face import AlignedFace
 
 Code = TypeVar("Code")
 

@@ -18,16 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from faceflex import Editor
-from faceflex.edit.batch import Outcome, edit_photos, processes_for
+from faceflex import make_editor
+from faceflex.edit.batch import edit_photos, processes_for
 from faceflex.edit.options import EditOptions, Target, inodes
-from faceflex.edit.photo_job import in_order
 from faceflex.edit.request import Request
+from faceflex.edit.result import PhotoResult
 from faceflex.errors import PhotoError
 from faceflex.files import atomic_write, remove_stale_temp
+from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.models.codec import Codec
 from faceflex.parallel.batching import BatchingQueue
 from faceflex.parallel.process_pool import WorkerCrashed, run_in_processes
+from faceflex.parallel.threads import run_in_threads
 from faceflex.photo import write_file
 from tests.killing import STRENGTHS, contents, disturbed
 
@@ -72,7 +74,7 @@ def edited(editor, photos, out, request, **how):
 def test_a_process_that_dies_takes_only_its_own_task_along():
     results = list(run_in_processes(troubled_work, 10, range(5), 2))
     assert sorted(value for _, value in results if value in range(10, 15)) == [10, 11, 12, 13, 14]
-    assert [(n, v.how) for n, v in results if isinstance(v, WorkerCrashed)] == [(2, "SIGKILL")]
+    assert [(n, v.reason) for n, v in results if isinstance(v, WorkerCrashed)] == [(2, "SIGKILL")]
     ended = {n for n, v in results if isinstance(v, int) and v > 100}
     assert ended == {0, 1, 3, 4}
     assert os.getpid() not in {v for _, v in results}
@@ -105,8 +107,8 @@ def test_results_are_the_same_however_the_work_is_spread(editor, photos, tmp_pat
         }
         found = {k: edited(editor, photos, tmp_path / k, request, **h) for k, h in spread.items()}
     for results in found.values():
-        outcomes = {Path(r.photo).name: r for r in results if isinstance(r, Outcome)}
-        assert {k: (r.kind, r.made) for k, r in outcomes.items()} == {
+        outcomes = {Path(r.photo).name: r for r in results if isinstance(r, PhotoResult)}
+        assert {k: (r.outcome, r.made) for k, r in outcomes.items()} == {
             "a.png": ("done", 2),
             "b.png": ("failed", 0),
             "c.jpg": ("done", 2),
@@ -118,13 +120,14 @@ def test_results_are_the_same_however_the_work_is_spread(editor, photos, tmp_pat
 
 
 def test_an_accelerator_works_for_several_photos_together(editor, photos, tmp_path, monkeypatch):
-    shared = Editor(device="cpu")
-    shared.codec = Codec(shared.model, together=True)
-    monkeypatch.setattr(Editor, "accelerated", True)
+    shared = make_editor(device="cpu")
+    shared.method.codec = Codec(shared.method.model, together=True)
+    monkeypatch.setattr(AttributeVectorMethod, "accelerated", True)
     request = Request((), (), 1, {"Smiling": 1.5})
     results = edited(shared, photos, tmp_path / "together", request, jobs=3)
-    assert sorted(r.kind for r in results if isinstance(r, Outcome)) == ["done", "done", "failed"]
-    monkeypatch.setattr(Editor, "accelerated", False)
+    outcomes = [r.outcome for r in results if isinstance(r, PhotoResult)]
+    assert sorted(outcomes) == ["done", "done", "failed"]
+    monkeypatch.setattr(AttributeVectorMethod, "accelerated", False)
     edited(editor, photos, tmp_path / "alone", request, jobs=1)
     for name in ("a/a-edited.png", "c/c-edited.jpg"):
         both = [np.asarray(Image.open(tmp_path / k / name), int) for k in ("together", "alone")]
@@ -267,7 +270,7 @@ def test_no_photo_of_a_run_is_ever_written_to(editor, tmp_path, small_portrait):
     job = EditOptions(Request((), (), 1, {"Smiling": 1.0}), overwrite=True, protected=inodes(names))
     for folder in (tmp_path, tmp_path / "links"):
         ((_, outcome),) = edit_photos(job, editor, [(str(photo), Target(folder))], by_path, jobs=1)
-        assert outcome.kind == "failed"
+        assert outcome.outcome == "failed"
         assert "is a photo to be edited" in outcome.error
     assert contents(tmp_path) == before
     assert link.is_symlink()
@@ -287,9 +290,9 @@ def test_an_error_nobody_thought_of_does_not_stop_the_others(editor, photos, tmp
     monkeypatch.delenv("FACEFLEX_DEBUG", raising=False)
     request = Request((), (), 1, {"Smiling": 1.0})
     results = edited(editor, photos, tmp_path / "out", request, jobs=1)
-    kinds = [r.kind for r in results if isinstance(r, Outcome)]
+    kinds = [r.outcome for r in results if isinstance(r, PhotoResult)]
     assert kinds == ["done", "failed", "done"]
-    (told,) = [r.error for r in results if isinstance(r, Outcome) and r.error]
+    (told,) = [r.error for r in results if isinstance(r, PhotoResult) and r.error]
     assert told.endswith(
         "b.png: unexpected ZeroDivisionError: what now? (FACEFLEX_DEBUG=1 shows where)"
     )
@@ -309,7 +312,7 @@ def test_threads_keep_the_order_and_their_number(waits, threads):
         return number
 
     tasks = (lambda n=n, w=w: task(n, w) for n, w in enumerate(waits))
-    assert list(in_order(tasks, threads)) == list(range(len(waits)))
+    assert list(run_in_threads(tasks, threads)) == list(range(len(waits)))
     assert most[0] <= threads
 
 

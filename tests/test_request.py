@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from faceflex.edit.request import (
     Request,
-    check_selector,
-    choose_faces,
     parse_settings,
-    plan,
+    plan_outputs,
     strength_name,
     strengths,
 )
+from faceflex.edit.selection import check_selector, choose_faces
 from faceflex.errors import NoFaceError, UsageError
 from faceflex.faces import Face
 
@@ -104,13 +103,13 @@ def test_a_face_that_is_not_there_is_an_error(selector, words):
 
 @pytest.mark.parametrize("selector", ["0", "-1", "first", "1,2,3", "a,b", "", "1.5", "nan,2"])
 def test_senseless_selectors_are_refused(selector):
-    with pytest.raises(UsageError, match="--face"):
+    with pytest.raises(UsageError, match="`face`"):
         check_selector(selector)
 
 
 def test_a_sweep_has_a_folder_a_sample_and_a_file_a_strength():
     request = Request(("Smiling", "Young"), (0.0, 1.5), 2, {"Male": 1.0, "Young": 1.0})
-    outputs = plan(request, Path("out"), "me", ".png")
+    outputs = plan_outputs(request, Path("out"), "me", ".png")
     assert [str(o.path) for o in outputs] == [
         f"out/sample-{i}/{s}-{a}.png"
         for a in ("Smiling", "Young")
@@ -122,6 +121,6 @@ def test_a_sweep_has_a_folder_a_sample_and_a_file_a_strength():
 
 
 def test_settings_alone_make_one_picture():
-    (only,) = plan(Request((), (), 1, {"Male": 1.0}), Path("out"), "me", ".png")
+    (only,) = plan_outputs(Request((), (), 1, {"Male": 1.0}), Path("out"), "me", ".png")
     assert only.path == Path("out/me-edited.png")
     assert only.settings == {"Male": 1.0}
