@@ -15,13 +15,13 @@ from PIL import Image
 
 import faceflex.parallel.process_pool
 from faceflex.assets import resolve
+from faceflex.data import latents as encoding
+from faceflex.data.latents import encode_records
 from faceflex.data.readers import read_any, read_celeba, read_labels
 from faceflex.errors import UsageError
 from faceflex.methods.vectors import AttributeVectors
 from faceflex.models.codec import decode_faces
 from faceflex.models.model_id import read_id
-from faceflex.train import latents as encoding
-from faceflex.train.latents import encode_records
 from faceflex.train.vectors import as_labels, build_vectors
 
 
@@ -125,7 +125,7 @@ def test_pictures_that_cannot_be_used_are_listed(celeba, tmp_path, run):
 
 def test_a_killed_run_goes_on(celeba, encoded, tmp_path):
     code = (
-        "from faceflex.train import latents; latents.CHUNK = 16\n"
+        "from faceflex.data import latents; latents.CHUNK = 16\n"
         "from pathlib import Path; from faceflex.data.readers import read_any\n"
         f"records = list(read_any(Path({str(celeba)!r})))\n"
         f"latents.encode_records(records, 'vae', Path({str(tmp_path)!r}), jobs=1)"

@@ -12,16 +12,14 @@ from faceflex.assets import resolve
 from faceflex.errors import AssetError, UsageError
 from faceflex.evaluate import measures
 from faceflex.evaluate.edits import Instruments, evaluate_photo, passed, summarise
-from faceflex.faces.recognition import FaceDescriptor, IdentityMeter, distance
+from faceflex.faces.recognition import FaceDescriptor, IdentityMeter, descriptor_distance
 from faceflex.faces.warnings import remarks
 from faceflex.models.attribute_classifier import (
     AttributeClassifier,
     ClassifierConfig,
     load_classifier,
-    save_classifier,
 )
-from faceflex.train.classifier import ClassifierTraining, augment
-from faceflex.train.judge import is_kept_from_judge, train_judge
+from faceflex.models.checkpoint import save_network
 from tests.conftest import face_points
 
 
@@ -88,10 +86,10 @@ def test_the_descriptor_knows_people_apart(editor, portrait, smile, face):
     other = editor.find_faces(smile)[0]
     one, two = describe(portrait.rgb, face.points), describe(smile, other.points)
     assert one.shape == (128,)
-    assert distance(one, two) > 0.6
+    assert descriptor_distance(one, two) > 0.6
     # The same person in a smaller copy.
     small = cv2.resize(portrait.rgb, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
-    assert distance(one, describe(small, face.points * 0.4)) < 0.1
+    assert descriptor_distance(one, describe(small, face.points * 0.4)) < 0.1
     watch = IdentityMeter(editor.landmarks, portrait.rgb, [face.points])
     assert watch.distances(portrait.rgb) == [0.0]
 
@@ -147,7 +145,7 @@ def test_a_pair_tells_how_near_an_edit_comes(editor, portrait, instruments):
 
 def test_a_judge_is_saved_and_read_back(tmp_path):
     judge = AttributeClassifier(ClassifierConfig(("A", "B"), 48, (8, 8, 8, 8))).eval()
-    save_classifier(judge, tmp_path / "judge.safetensors", {"auc": {"A": 0.9}})
+    save_network(judge, tmp_path / "judge.safetensors", {"auc": {"A": 0.9}})
     crops = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3), np.uint8)
     again = load_classifier(tmp_path / "judge.safetensors").scores(crops)
     assert again.shape == (3, 2)
@@ -160,48 +158,6 @@ def test_a_judge_is_saved_and_read_back(tmp_path):
     )
     with pytest.raises(AssetError, match="attribute judge"):
         load_classifier(resolve("vae"))
-
-
-def test_a_judge_learns_and_keeps_its_own_split(editor, portrait, smile, tmp_path):
-    """Forty copies each of two people: which of them smiles is soon known."""
-    from faceflex.data.cache import WIDE, AlignedCache
-    from faceflex.faces.align import align
-
-    crops = [align(p, editor.find_faces(p)[0].points, 4).crop for p in (portrait.rgb, smile)] * 60
-    names = [f"{i}.jpg" for i in range(120)]
-    labels = [{"Smiling": 1.0 if i % 2 else -1.0} for i in range(120)]
-    cache = AlignedCache(
-        np.stack(crops),
-        np.zeros((120, WIDE, WIDE), np.uint8),
-        np.zeros((120, 68, 2), np.float32),
-        names,
-        ["celeba"] * 120,
-        np.array([i % 10 == 0 or i % 10 == 1 for i in range(120)]),
-        labels,
-    )
-    losses = []
-    auc = train_judge(
-        cache,
-        tmp_path / "judge.safetensors",
-        ClassifierTraining(steps=12, batch=16),
-        lambda _step, _steps, loss: losses.append(loss),
-    )
-    assert np.mean(losses[-3:]) < np.mean(losses[:3])
-    assert auc["Smiling"] > 0.9
-    kept = np.mean([is_kept_from_judge(f"{i:06d}.jpg") for i in range(4000)])
-    assert 0.08 < kept < 0.12
-    with pytest.raises(UsageError, match="labelled faces"):
-        train_judge(cache, tmp_path / "x", ClassifierTraining(steps=1, batch=500))
-
-
-def test_disturbed_faces_are_faces_and_repeat_with_the_seed():
-    import torch
-
-    faces = torch.rand(8, 3, 136, 136)
-    one, two = (augment(faces, 96, torch.Generator().manual_seed(1)) for _ in range(2))
-    assert one.shape == (8, 3, 96, 96)
-    assert torch.equal(one, two)
-    assert not torch.equal(one, augment(faces, 96, torch.Generator().manual_seed(2)))
 
 
 def test_small_turned_and_covered_faces_are_remarked_on(editor, smile, portrait):

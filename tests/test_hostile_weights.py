@@ -20,9 +20,12 @@ from faceflex.faces import Face
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.methods.face_flex_import import import_weights
 from faceflex.methods.vectors import AttributeVectors
-from faceflex.models.attribute_classifier import KIND as JUDGE
-from faceflex.models.attribute_classifier import ClassifierConfig, load_classifier
-from faceflex.models.checkpoint import Unmade, load_vae, save_vae
+from faceflex.models.attribute_classifier import (
+    AttributeClassifier,
+    ClassifierConfig,
+    load_classifier,
+)
+from faceflex.models.checkpoint import Unmade, load_vae, save_network
 from faceflex.models.pickles import read_pickled_arrays
 from faceflex.models.vae import VAE, VAEConfig
 from faceflex.tensors import read_arrays, read_metadata
@@ -53,7 +56,7 @@ def small(tmp_path_factory):
     """A whole model file with few numbers."""
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     torch.manual_seed(0)
-    save_vae(VAE(SMALL), path)
+    save_network(VAE(SMALL), path)
     return path
 
 
@@ -64,7 +67,7 @@ def changed(source, target, *, metadata=None, arrays=None):
     return target
 
 
-KINDS = ("faceflex-vae-1", "faceflex-vectors-1", "faceflex-trees-1", JUDGE)
+KINDS = ("faceflex-vae-1", "faceflex-vectors-1", "faceflex-trees-1", AttributeClassifier.kind)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +280,7 @@ def filled(value, kind=None):
 
 def test_a_small_landmark_predictor_works(tmp_path):
     path = trees(tmp_path / "l.safetensors")
-    assert LandmarkModel(path).in_frame(np.zeros((192, 192, 3), np.uint8)).shape == (68, 2)
+    assert LandmarkModel(path).predict_frame(np.zeros((192, 192, 3), np.uint8)).shape == (68, 2)
 
 
 @pytest.mark.parametrize(
@@ -339,7 +342,7 @@ def test_dlib_trees_that_lead_outside_never_reach_dlib(tmp_path, changes):
     refuses(LandmarkModel, path, "not a landmark predictor of dlib's")
     path.with_name("good.dat").write_bytes(dlib_file())
     good = LandmarkModel(path.with_name("good.dat"))
-    assert good.in_frame(np.zeros((192, 192, 3), np.uint8)).shape == (68, 2)
+    assert good.predict_frame(np.zeros((192, 192, 3), np.uint8)).shape == (68, 2)
 
 
 def test_dlib_points_that_cannot_be_are_refused():

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from faceflex.assets import resolve
 from faceflex.data.cache import MARGIN, open_cache
 from faceflex.data.readers import read_any, read_celeba, read_utkface
 from faceflex.data.records import is_held_out
@@ -18,9 +19,13 @@ from faceflex.faces.align import estimate_similarity, template, warp
 from faceflex.models.checkpoint import load_vae
 from faceflex.models.codec import decode_faces, encode_faces
 from faceflex.models.vae import VAE, VAEConfig, kl_divergence
-from faceflex.train.linear import fit_linear, start_from
+from faceflex.train.autoencoder import reconstruct
+from faceflex.train.loop import Trainer, learning_rate_factor, pick_precision
 from faceflex.train.losses import laplacian_l1
-from faceflex.train.vae import TrainConfig, Trainer, learning_rate_share, reconstruct
+from faceflex.train.objective import Objective, TrainConfig
+from faceflex.train.vae import VAEObjective, VAETraining
+from faceflex.train.weighted_pca import fit_weighted_pca, start_from
+from faceflex.train.workers import Workers
 
 SMALL = VAEConfig(latent=12, encoder=(16, 16, 16), bottleneck=4, decoder=(16, 16, 16, 16))
 NAMES = ("Male", "Smiling")
@@ -104,7 +109,7 @@ def test_the_linear_start_reconstructs_better_than_the_mean(cache):
     torch.manual_seed(0)
     model = VAE(SMALL)
     index = np.arange(len(cache))
-    start_from(model, fit_linear(cache, index, SMALL.latent, 0))
+    start_from(model, fit_weighted_pca(cache, index, SMALL.latent, 0))
     faces = cache.crops(index)
     error = np.abs(reconstruct(model.eval(), faces).astype(float) - faces).mean()
     spread = np.abs(faces - faces.mean(axis=0)).mean()
@@ -112,8 +117,8 @@ def test_the_linear_start_reconstructs_better_than_the_mean(cache):
 
 
 def train(cache, out, steps, stop=None):
-    config = TrainConfig(steps=steps, batch=4, rate=3e-3, warmup=2)
-    trainer = Trainer(cache, out, config, SMALL)
+    config = VAETraining(steps=steps, batch=4, rate=3e-3, warmup=2)
+    trainer = Trainer(VAEObjective(cache, config, SMALL), out)
     if stop is None:
         trainer.run()
         return trainer
@@ -147,34 +152,90 @@ def test_training_lowers_the_loss_and_writes_its_files(cache, tmp_path):
 
 
 def test_a_stopped_training_goes_on_to_the_same_result(cache, tmp_path):
-    whole = train(cache, tmp_path / "whole", 8)
-    train(cache, tmp_path / "parts", 8, stop=3)
-    resumed = train(cache, tmp_path / "parts", 8)
-    for name, value in whole.ema.items():
+    unbroken = train(cache, tmp_path / "unbroken", 8)
+    train(cache, tmp_path / "stopped", 8, stop=3)
+    resumed = train(cache, tmp_path / "stopped", 8)
+    for name, value in unbroken.ema.items():
         assert torch.equal(value, resumed.ema[name]), name
-    tables = [(tmp_path / n / "losses.csv").read_text() for n in ("whole", "parts")]
+    tables = [(tmp_path / f / "losses.csv").read_bytes() for f in ("unbroken", "stopped")]
     assert tables[0] == tables[1]
 
 
-def test_a_training_begun_otherwise_is_not_mixed(cache, tmp_path):
+def test_a_training_with_other_settings_is_not_resumed(cache, tmp_path):
     train(cache, tmp_path, 2)
-    with pytest.raises(UsageError, match=r"batch 4 -> 8"):
-        Trainer(cache, tmp_path, TrainConfig(steps=2, batch=8, rate=3e-3, warmup=2), SMALL)
+    config = VAETraining(steps=2, batch=8, rate=3e-3, warmup=2)
+    with pytest.raises(UsageError, match=r"other settings \(batch 4 -> 8\)"):
+        Trainer(VAEObjective(cache, config, SMALL), tmp_path)
 
 
-def test_too_few_faces_are_refused(cache, tmp_path):
+def test_a_training_keeps_the_precision_that_it_was_begun_with(cache, tmp_path, monkeypatch):
+    """The folder may come from a machine whose hardware is faster with bfloat16."""
+    for fast in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda fast=fast: fast)
+        assert pick_precision(torch.device("cpu")) == ("bfloat16" if fast else "float32")
+        assert train(cache, tmp_path, 2).precision == "bfloat16"
+
+
+def test_a_diverging_training_says_so(cache, tmp_path):
+    config = VAETraining(steps=9, batch=4, beta=float("nan"))
+    with pytest.raises(UsageError, match="diverged at step 0; lower the learning rate"):
+        Trainer(VAEObjective(cache, config, SMALL), tmp_path).run()
+    assert not (tmp_path / "state.pt").exists()
+
+
+class Regression(Objective):
+    """The least that can be trained: a line through points."""
+
+    def __init__(self, config):
+        self.config, self.workers = config, Workers()
+        torch.manual_seed(config.seed)
+        self.network = torch.nn.Linear(1, 1)
+
+    def batch(self, step):
+        x = torch.randn(self.config.batch, 1, generator=torch.Generator().manual_seed(step))
+        return x, 3 * x - 1
+
+    def forward(self, network, batch, step):
+        return network(batch[0])
+
+    def loss_terms(self, batch, outputs, step):
+        return {"squares": (1.0, (outputs.float() - batch[1]).square().mean())}
+
+    def metrics(self, averaged):
+        return {"slope": float(averaged.weight.detach())}
+
+    def export(self, averaged, path, extra):
+        path.write_text(json.dumps(extra))
+
+
+def test_the_loop_trains_whatever_the_objective_is(tmp_path):
+    config = TrainConfig(steps=200, rate=0.1, warmup=5, ema=0.9, precision="float32")
+    metrics = Trainer(Regression(config), tmp_path).run()
+    assert metrics["slope"] == pytest.approx(3, abs=0.05)
+    kept = json.loads((tmp_path / "model.safetensors").read_text())
+    assert kept["slope"] == metrics["slope"]
+    assert kept["training"]["step"] == 200
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "losses.csv",
+        "losses.png",
+        "model.safetensors",
+        "state.pt",
+    ]
+
+
+def test_too_few_faces_are_refused(cache):
     with pytest.raises(UsageError, match="needs more faces"):
-        Trainer(cache, tmp_path, TrainConfig(), VAEConfig(latent=500))
+        VAEObjective(cache, shape=VAEConfig(latent=500))
 
 
 def test_the_rate_rises_stays_and_falls():
     config = TrainConfig(steps=1000, warmup=100)
-    shares = [learning_rate_share(s, config) for s in (0, 49, 200, 499, 750, 999)]
-    assert shares[0] == pytest.approx(0.01)
-    assert shares[1] == pytest.approx(0.5)
-    assert shares[2] == shares[3] == 1.0
-    assert shares[4] == pytest.approx(0.5)
-    assert shares[5] < 0.01
+    factors = [learning_rate_factor(s, config) for s in (0, 49, 200, 499, 750, 999)]
+    assert factors[0] == pytest.approx(0.01)
+    assert factors[1] == pytest.approx(0.5)
+    assert factors[2] == factors[3] == 1.0
+    assert factors[4] == pytest.approx(0.5)
+    assert factors[5] < 0.01
 
 
 def test_losses_are_what_their_names_say():
@@ -194,13 +255,13 @@ def test_losses_are_what_their_names_say():
     assert laplacian_l1(b, a, masked)[0] == pytest.approx(float(alone[0]))
 
 
-def test_encoding_is_deterministic_and_batches_do_not_matter(cache, editor):
-    faces = cache.crops(range(5))
-    together = encode_faces(editor.model, faces)
-    alone = np.concatenate([encode_faces(editor.model, faces[i : i + 1]) for i in range(5)])
+def test_encoding_is_deterministic_and_batches_do_not_matter(cache):
+    faces, model = cache.crops(range(5)), load_vae(resolve("vae"))[0]
+    together = encode_faces(model, faces)
+    alone = np.concatenate([encode_faces(model, faces[i : i + 1]) for i in range(5)])
     assert together.shape == (5, 500)
     assert np.allclose(together, alone, atol=1e-4)
-    decoded = decode_faces(editor.model, together)
+    decoded = decode_faces(model, together)
     assert decoded.shape == faces.shape
     assert np.abs(decoded.astype(float) - faces).mean() < 12
 
@@ -230,7 +291,7 @@ def test_landmarks_train_pack_and_predict(celeba, tmp_path):
 
     for path, points in faces[:5]:
         frame, _ = warp(load_rgb(path), estimate_similarity(points, frame_template()), 192)
-        apart = np.hypot(*(small.in_frame(frame) - plain.in_frame(frame)).T)
+        apart = np.hypot(*(small.predict_frame(frame) - plain.predict_frame(frame)).T)
         assert apart.mean() < 1.0
     assert landmark_error(small, faces[:20])["mean"] < 0.06
 

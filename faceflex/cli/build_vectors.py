@@ -87,7 +87,7 @@ def build_vectors(
     from faceflex.models.device import pick_device
     from faceflex.models.model_id import read_id
     from faceflex.train import vectors as estimation
-    from faceflex.train.latents import encode_records
+    from faceflex.data.latents import encode_records
 
     records = list(read_any(data) if labels is None else read_labels(data, labels))
     if not any(r.labels for r in records):

@@ -1,9 +1,10 @@
-"""``faceflex train``: the face model, the landmark predictor and the judge."""
+"""``faceflex train``: the face model, its polish, classifiers and the landmark predictor."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,131 +14,128 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from faceflex.data.cache import AlignedCache
-    from faceflex.train.vae import TrainConfig
+    from faceflex.models.feature_extractor import FeatureExtractor
+    from faceflex.models.vae import VAE
+    from faceflex.train.objective import Objective
+    from faceflex.train.workers import Workers
 
 app = typer.Typer(help="Train models.", no_args_is_help=True, rich_markup_mode=None)
 
-
-Value = TypeVar("Value")
 CacheOption = Annotated[Path, typer.Option(help="Folder for aligned faces.")]
 DataArgument = Annotated[
     list[Path], typer.Argument(help="Folders: UTKFace, CelebA, or any pictures.")
 ]
 FolderOption = Annotated[Path, typer.Option(help="Folder for state, model, losses and samples.")]
 FeaturesOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Feature network of the perceptual terms.")
+    Path | None, typer.Option(metavar="FILE", help="Feature extractor of the perceptual loss.")
 ]
+PerceptualOption = Annotated[
+    float, typer.Option(help="Weight of the perceptual loss; needs --features.")
+]
+BatchOption = Annotated[int, typer.Option(min=1, help="Faces in a batch, over all processes.")]
+StepsOption = Annotated[int, typer.Option(min=1, help="Batches in all.")]
+RateOption = Annotated[float, typer.Option(help="Peak learning rate.")]
+SeedOption = Annotated[int, typer.Option(help="Fixes first weights, order and noise.")]
 
 
-def _open(data: list[Path], cache: Path) -> AlignedCache:
-    """Open the faces, saying how many there are."""
-    from faceflex.data.cache import open_cache
+class Purpose(str, Enum):
+    """What a classifier is for."""
 
-    with progress("aligning", None) as advance:
-        faces = open_cache(data, cache, advance)
-    note(f"{len(faces):,} faces, {int(faces.held_out.sum()):,} of them held out")
-    return faces
-
-
-def _every_hundred(
-    advance: Callable[[int, int], None], tell: Callable[[Value], str]
-) -> Callable[[int, int, Value], None]:
-    """Return a report that moves the progress on, and prints a line every hundred steps."""
-
-    def report(step: int, everything: int, value: Value) -> None:
-        advance(step, everything)
-        if step % 100 == 0 or step == everything:
-            note(f"step {step:,}: {tell(value)}")
-
-    return report
-
-
-def _terms(terms: dict[str, float]) -> str:
-    return ", ".join(f"{k} {v:.4g}" for k, v in terms.items())
-
-
-def _loss(loss: float) -> str:
-    return f"loss {loss:.4f}"
+    attributes = "attributes"
+    features = "features"
 
 
 def _train(
+    make: Callable[[AlignedCache, Workers], Objective[Any, Any, Any]],
     data: list[Path],
     out: Path,
-    config: TrainConfig,
-    start: str | None,
-    features: Path | None,
     cache: Path,
     device: str,
-) -> None:
-    """Train a face model with whatever processes there are."""
-    from faceflex.assets import resolve
+) -> dict[str, Any]:
+    """Train an objective with whatever processes there are; return its metrics."""
     from faceflex.data.cache import open_cache
-    from faceflex.models.checkpoint import load_vae
     from faceflex.models.device import pick_device
-    from faceflex.models.feature_extractor import load_extractor
-    from faceflex.train.vae import Trainer
+    from faceflex.train.loop import Trainer
     from faceflex.train.workers import join_workers
 
-    workers, where = join_workers(pick_device(device))
-    model = None if start is None else load_vae(resolve(start))[0]
-    compared = None if features is None else load_extractor(features)
-    # The first process makes the cache, if need be; the others find it there.
-    if workers.first:
-        faces = _open(data, cache)
+    workers = join_workers(pick_device(device))
+    if not workers.first:
+        workers.wait()  # The first process makes the cache, if need be; the others find it there.
+        return Trainer(make(open_cache(data, cache), workers), out).run()
+    with progress("aligning", None) as advance:
+        faces = open_cache(data, cache, advance)
+    note(f"{len(faces):,} faces, {int(faces.held_out.sum()):,} of them held out")
     workers.wait()
-    if not workers.first:
-        faces = open_cache(data, cache)
-    trainer = Trainer(
-        faces, out, config, device=where, start=model, features=compared, workers=workers
-    )
-    if not workers.first:
-        trainer.run()
-        return
+    trainer = Trainer(make(faces, workers), out)
     if trainer.step:
-        note(f"going on from step {trainer.step:,}")
-    with progress("training", config.steps) as advance:
-        trainer.run(_every_hundred(advance, _terms))
+        note(f"resuming at step {trainer.step:,}")
+    with progress("training", trainer.config.steps) as advance:
+
+        def report(step: int, steps: int, values: dict[str, float]) -> None:
+            advance(step, steps)
+            if step % 100 == 0 or step == steps:
+                note(f"step {step:,}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
+
+        metrics = trainer.run(report)
     note(f"written to {out / 'model.safetensors'}")
+    return metrics
+
+
+def _face_model(name: str) -> VAE:
+    from faceflex.assets import resolve
+    from faceflex.models.checkpoint import load_vae
+
+    return load_vae(resolve(name))[0]
+
+
+def _extractor(path: Path | None) -> FeatureExtractor | None:
+    from faceflex.models.feature_extractor import load_extractor
+
+    return None if path is None else load_extractor(path)
 
 
 @app.command("vae")
 def vae(
     data: DataArgument,
     out: FolderOption,
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 5000,
-    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch, over all processes.")] = 16,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    steps: StepsOption = 5000,
+    batch: BatchOption = 16,
+    rate: RateOption = 1e-3,
     beta: Annotated[float, typer.Option(help="Weight of the KL term.")] = 1.0,
     features: FeaturesOption = None,
-    perceptual: Annotated[
-        float, typer.Option(help="Weight of the features' distance; needs --features.")
-    ] = 0.0,
-    reading: Annotated[
-        float, typer.Option(help="Weight of reading the features' labels from the latent.")
+    perceptual: PerceptualOption = 0.0,
+    probes: Annotated[
+        float,
+        typer.Option(help="Weight of linear probes of the latent; needs --features."),
     ] = 0.0,
     start: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Model to begin with.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Fixes start, order and noise.")] = 0,
+    seed: SeedOption = 0,
     cache: CacheOption = Path("cache"),
     device: DeviceOption = "auto",
 ) -> None:
-    """Train the face model; started again with the same --out, it goes on where it stopped.
+    """Train the face model; run again with the same --out, it resumes where it stopped.
 
     With torchrun, several processes, GPUs or machines train it together.
     """
-    from faceflex.train.vae import TrainConfig
+    from faceflex.train.vae import VAEObjective, VAETraining
 
-    config = TrainConfig(
+    config = VAETraining(
         steps=steps,
         batch=batch,
         rate=rate,
         beta=beta,
         perceptual=perceptual,
-        reading=reading,
+        probes=probes,
         seed=seed,
     )
-    _train(data, out, config, start, features, cache, device)
+    first, extractor = None if start is None else _face_model(start), _extractor(features)
+
+    def make(faces: AlignedCache, workers: Workers) -> VAEObjective:
+        return VAEObjective(faces, config, start=first, features=extractor, workers=workers)
+
+    _train(make, data, out, cache, device)
 
 
 @app.command("polish")
@@ -145,59 +143,88 @@ def polish(
     data: DataArgument,
     out: FolderOption,
     start: Annotated[str, typer.Option(metavar="NAME|FILE", help="Model to polish.")] = "vae",
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 1100,
-    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch, over all processes.")] = 16,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-4,
+    steps: StepsOption = 1100,
+    batch: BatchOption = 16,
+    rate: RateOption = 3e-4,
     adversary: Annotated[float, typer.Option(help="Weight of the discriminator.")] = 0.02,
-    matching: Annotated[float, typer.Option(help="Weight of matching its maps.")] = 0.1,
-    share: Annotated[
+    matching: Annotated[float, typer.Option(help="Weight of feature matching.")] = 0.1,
+    blend: Annotated[
         float,
-        typer.Option(min=0, max=1, help="How far from the model to its polish the result lies."),
+        typer.Option(min=0, max=1, help="Weight of the polished weights against the first ones."),
     ] = 0.5,
     features: FeaturesOption = None,
-    perceptual: Annotated[
-        float, typer.Option(help="Weight of the features' distance; needs --features.")
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Fixes start, order and noise.")] = 0,
+    perceptual: PerceptualOption = 0.0,
+    seed: SeedOption = 0,
     cache: CacheOption = Path("cache"),
     device: DeviceOption = "auto",
 ) -> None:
     """Polish a model's decoder against a patch discriminator; its encoder stays as it is."""
-    from faceflex.train.vae import TrainConfig
+    from faceflex.train.polish import PolishObjective, PolishTraining
 
-    config = TrainConfig(
+    config = PolishTraining(
         steps=steps,
         batch=batch,
         rate=rate,
         adversary=adversary,
         matching=matching,
         perceptual=perceptual,
-        noise=0.5,
-        share=share,
+        blend=blend,
         seed=seed,
     )
-    _train(data, out, config, start, features, cache, device)
+    first, extractor = _face_model(start), _extractor(features)
+
+    def make(faces: AlignedCache, workers: Workers) -> PolishObjective:
+        return PolishObjective(faces, first, config, features=extractor, workers=workers)
+
+    _train(make, data, out, cache, device)
 
 
-@app.command("features")
-def features(
+@app.command("classifier")
+def classifier(
     data: DataArgument,
-    out: Annotated[Path, typer.Option(help="File to write.")],
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 2600,
-    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 48,
-    seed: Annotated[int, typer.Option(help="Fixes start, order and disturbance.")] = 40,
+    out: FolderOption,
+    purpose: Annotated[
+        Purpose,
+        typer.Option(
+            "--for", help="Attributes, to measure edits by, or features of the perceptual loss."
+        ),
+    ],
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Batches in all.", show_default="3600 or 2600")
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Faces in a batch, over all processes.", show_default="64 or 48"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Fixes first weights, order and augmentation.", show_default="20 or 40"),
+    ] = None,
     cache: CacheOption = Path("cache"),
+    device: DeviceOption = "auto",
 ) -> None:
-    """Train the network whose maps perceptual losses compare."""
-    from faceflex.train.classifier import ClassifierTraining
-    from faceflex.train.features import train_features
+    """Train a classifier of CelebA's and UTKFace's labels; it resumes like the face model.
 
-    require_folder_of(out)
-    faces = _open(data, cache)
-    with progress("training", steps) as advance:
-        config = ClassifierTraining(steps=steps, batch=batch, seed=seed)
-        count = train_features(faces, out, config, _every_hundred(advance, _loss))
-    note(f"{out}: trained on {count:,} faces")
+    The attribute classifier shares nothing with the networks that make edits.
+    """
+    from dataclasses import replace
+
+    from faceflex.train.classifier import PURPOSES, ClassifierObjective
+
+    given = {"steps": steps, "batch": batch, "seed": seed}
+    changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    config = replace(PURPOSES[purpose.value].config, **changes)
+
+    def make(faces: AlignedCache, workers: Workers) -> ClassifierObjective:
+        return ClassifierObjective(faces, purpose.value, config, workers)
+
+    auc = _train(make, data, out, cache, device).get("auc")
+    if auc:
+        lowest = sorted(auc, key=lambda name: auc[name])[:3]
+        note(
+            f"mean AUC {sum(auc.values()) / len(auc):.3f} over {len(auc)} attributes,"
+            f" the lowest {', '.join(f'{n} {auc[n]:.3f}' for n in lowest)}"
+        )
 
 
 @app.command("landmarks")
@@ -210,9 +237,9 @@ def landmarks(
     ] = None,
     cascades: Annotated[int, typer.Option(min=1, help="Cascade levels.")] = 14,
     trees: Annotated[int, typer.Option(min=1, help="Trees a level.")] = 320,
-    copies: Annotated[int, typer.Option(min=1, help="Disturbed copies of each face.")] = 12,
+    copies: Annotated[int, typer.Option(min=1, help="Augmented copies of each face.")] = 12,
     extra: Annotated[int, typer.Option(min=0, help="Machine-labelled faces to add.")] = 9000,
-    seed: Annotated[int, typer.Option(help="Fixes disturbance and training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Fixes augmentation and training.")] = 0,
 ) -> None:
     """Train the 68-point landmark predictor with dlib, and measure it on a held-out fifth."""
     from faceflex.faces.landmarks import LandmarkModel
@@ -226,41 +253,17 @@ def landmarks(
     )
 
     require_folder_of(out)
-    train, apart = split_hand_labelled(read_hand_labelled(hand))
+    train, held_out = split_hand_labelled(read_hand_labelled(hand))
     config = LandmarkConfig(cascades=cascades, trees=trees, copies=copies, extra=extra, seed=seed)
     more = machine_labelled(machine or [], config.extra, config.seed)
     note(
-        f"{len(train)} hand-labelled and {len(more)} machine-labelled faces, {len(apart)} held out"
+        f"{len(train)} hand-labelled and {len(more)} machine-labelled faces,"
+        f" {len(held_out)} held out"
     )
     train_landmarks(train, more, out, config)
-    found = landmark_error(LandmarkModel(out), apart)
+    error = landmark_error(LandmarkModel(out), held_out)
     note(
-        f"{out}: {out.stat().st_size:,} bytes; mean point error {found['mean']:.2%}, median "
-        f"{found['median']:.2%} of the distance between the outer eye corners; "
-        f"{found['detected']:.1%} of the faces detected"
-    )
-
-
-@app.command("judge")
-def judge(
-    data: Annotated[list[Path], typer.Argument(help="CelebA's folder, with its labels.")],
-    out: Annotated[Path, typer.Option(help="File to write.")],
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = 3600,
-    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 64,
-    seed: Annotated[int, typer.Option(help="Fixes start, order and disturbance.")] = 20,
-    cache: CacheOption = Path("cache"),
-) -> None:
-    """Train the judge that measures edits; it shares nothing with the networks that make them."""
-    from faceflex.train.classifier import ClassifierTraining
-    from faceflex.train.judge import train_judge
-
-    require_folder_of(out)
-    faces = _open(data, cache)
-    with progress("training", steps) as advance:
-        config = ClassifierTraining(steps=steps, batch=batch, seed=seed)
-        auc = train_judge(faces, out, config, _every_hundred(advance, _loss))
-    worst = sorted(auc, key=lambda name: auc[name])[:3]
-    note(
-        f"{out}: mean AUC {sum(auc.values()) / max(len(auc), 1):.3f} over {len(auc)} attributes, "
-        f"the lowest {', '.join(f'{n} {auc[n]:.3f}' for n in worst)}"
+        f"{out}: {out.stat().st_size:,} bytes; mean point error {error['mean']:.2%}, median "
+        f"{error['median']:.2%} of the distance between the outer eye corners; "
+        f"{error['detected']:.1%} of the faces detected"
     )

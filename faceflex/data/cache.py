@@ -29,7 +29,7 @@ from faceflex.data.records import Record
 from faceflex.errors import FaceflexError
 from faceflex.faces.align import (
     SIZE,
-    Aligned,
+    AlignedCrop,
     align,
     estimate_similarity,
     fit_error,
@@ -97,7 +97,7 @@ def loss_weight(points: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArr
 
 def align_record(
     record: Record, margin: int = 0, crop: str = "template"
-) -> tuple[Aligned, Points] | str:
+) -> tuple[AlignedCrop, Points] | str:
     """Read a picture and align its face.
 
     Parameters
@@ -123,7 +123,7 @@ def align_record(
         if points is None and record.five is not None:
             from faceflex.assets import resolve
 
-            points = LandmarkModel(resolve("landmarks68")).from_five(image, record.five)
+            points = LandmarkModel(resolve("landmarks68")).find_from_five(image, record.five)
         elif points is None:
             from faceflex.faces import find_faces
 

@@ -27,7 +27,7 @@ from faceflex.data.template import mirrored
 from faceflex.errors import FaceflexError
 from faceflex.faces.align import SIZE
 from faceflex.files import atomic_write
-from faceflex.parallel.process_pool import WorkerCrashed, default_jobs, one_thread
+from faceflex.parallel.process_pool import WorkerCrashed, default_jobs, use_one_thread
 from faceflex.parallel.run_tasks import run_tasks
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def work(model: str, records: Sequence[Record]) -> Iterator[Arrays]:
     from faceflex.assets import resolve
 
     threads = torch.get_num_threads()
-    one_thread()
+    use_one_thread()
     try:
         network = _model(resolve(model))
         yield encode_chunk(align_chunk(records, network.crop), network)
@@ -233,8 +233,8 @@ def encode_records(
     for place, arrays in results:
         if isinstance(arrays, WorkerCrashed):
             raise FaceflexError(
-                f"a process died ({arrays.how}), perhaps for lack of memory; the same command goes"
-                " on where it stood, with fewer --jobs"
+                f"a process died ({arrays.reason}), perhaps for lack of memory; started again with"
+                " fewer `jobs`, it goes on where it stood"
             )
         number = tasks[place][0]
         with atomic_write(paths[number]) as temporary, temporary.open("wb") as file:

@@ -23,7 +23,7 @@ from faceflex.evaluate import measures
 from faceflex.faces import Face
 from faceflex.faces.align import align
 from faceflex.faces.find import FaceFinder
-from faceflex.faces.recognition import FaceDescriptor, distance
+from faceflex.faces.recognition import FaceDescriptor, descriptor_distance
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.directions import auc_score
 from faceflex.methods.vectors import AttributeVectors
@@ -169,7 +169,7 @@ def measure(
     for strength, pictures in subjects.edited(attribute, strengths, which).items():
         after, new_descriptors = inspect(pictures)
         leak = np.abs(after - before)[:, others].mean(axis=0)
-        distances = [distance(*t) for t in zip(descriptors, new_descriptors, strict=True)]
+        distances = [descriptor_distance(*t) for t in zip(descriptors, new_descriptors, strict=True)]
         colours = [measures.colour_change(*t) for t in zip(photos, pictures, points, strict=True)]
         rows.append(
             {

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from faceflex.models.checkpoint import load_network
 from faceflex.models.network import Network
-from faceflex.tensors import plain_names
+from faceflex.tensors import valid_names
 
 _LARGEST = 1024  # Side in pixels.
 
@@ -44,7 +44,7 @@ class ClassifierConfig:
     def __post_init__(self) -> None:
         if not (isinstance(self.size, int) and 16 <= self.size <= _LARGEST):
             raise ValueError(f"a size of {self.size!r}")
-        if not plain_names(self.names):
+        if not valid_names(self.names):
             raise ValueError("names that are not distinct, or cannot be shown")
 
 

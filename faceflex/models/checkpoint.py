@@ -19,7 +19,7 @@ from faceflex.models.face_flex import FaceFlex
 from faceflex.models.model_id import model_id, read_id
 from faceflex.models.network import Network
 from faceflex.models.vae import VAE
-from faceflex.tensors import Arrays, damage_named, read_arrays, read_config, write_arrays
+from faceflex.tensors import Arrays, read_arrays, read_config, wrap_read_errors, write_arrays
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
@@ -104,7 +104,7 @@ def load_network(path: Path, *networks: type[AnyNetwork], device: str = "cpu") -
     """
     by_kind, label = {n.kind: n for n in networks}, networks[0].label
     weights, metadata = read_arrays(path, tuple(by_kind), label)
-    with damage_named(path, label):
+    with wrap_read_errors(path, label):
         network_type = by_kind[metadata["kind"]]
         with Unmade():
             network = network_type(read_config(metadata["config"], network_type.config_type))

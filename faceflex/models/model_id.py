@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.tensors import damage_named, read_metadata
+from faceflex.tensors import read_metadata, wrap_read_errors
 
 VAE_KIND, FACE_FLEX_KIND = "faceflex-vae-1", "faceflex-face-flex-1"
 LABEL = "face model"
@@ -34,5 +34,5 @@ def read_id(path: Path) -> str:
         If the file is missing, damaged, or not such a model.
     """
     metadata = read_metadata(path, (VAE_KIND, FACE_FLEX_KIND), LABEL)
-    with damage_named(path, LABEL):
+    with wrap_read_errors(path, LABEL):
         return metadata["id"]

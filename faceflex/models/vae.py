@@ -14,6 +14,7 @@ and Welling's (2013). The posterior's log-variance is needed in training alone: 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -178,7 +179,8 @@ class VAE(Network):
     crop = "template"
     """How faces are cut for it; see :func:`faceflex.faces.align.align`."""
 
-    kind, label, config_type = VAE_KIND, LABEL, VAEConfig
+    kind, label = VAE_KIND, LABEL
+    config_type: ClassVar[type[Any]] = VAEConfig
     config: VAEConfig
 
     def __init__(self, config: VAEConfig | None = None) -> None:

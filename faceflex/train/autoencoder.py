@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from faceflex.data.cache import AlignedCache
 from faceflex.errors import UsageError
@@ -21,7 +21,7 @@ from faceflex.models.feature_extractor import FeatureExtractor, map_distance
 from faceflex.models.vae import VAE
 from faceflex.train.batches import FaceBatch, FaceBatches
 from faceflex.train.losses import laplacian_l1
-from faceflex.train.objective import Objective, Term, TrainConfig
+from faceflex.train.objective import Net, Objective, Term, TrainConfig
 from faceflex.train.workers import Workers
 
 _SAMPLES = 12
@@ -55,7 +55,7 @@ class Reconstruction(NamedTuple):
     probes: Tensor | None = None
 
 
-class AutoencoderObjective(Objective[FaceBatch, Reconstruction], Generic[Config]):
+class AutoencoderObjective(Objective[Net, FaceBatch, Reconstruction], Generic[Net, Config]):
     """Reconstruction of aligned faces by a VAE.
 
     Parameters
@@ -88,7 +88,7 @@ class AutoencoderObjective(Objective[FaceBatch, Reconstruction], Generic[Config]
         self._batches = FaceBatches(cache, self.train_index, config.batch, config.seed, workers)
 
     @abstractmethod
-    def autoencoder(self, averaged: nn.Module) -> VAE:
+    def autoencoder(self, averaged: Net) -> VAE:
         """Return the VAE to keep, given :attr:`network` with averaged weights."""
 
     def batch(self, step: int) -> FaceBatch:
@@ -126,14 +126,14 @@ class AutoencoderObjective(Objective[FaceBatch, Reconstruction], Generic[Config]
         """Return the feature maps of a batch's pictures."""
         return features.maps(batch.pictures)
 
-    def samples(self, averaged: nn.Module) -> Sequence[NDArray[np.uint8]]:
+    def samples(self, averaged: Net) -> Sequence[NDArray[np.uint8]]:
         """Return held-out faces, and their reconstructions."""
         index = self.held_out_index if len(self.held_out_index) else self.train_index
         places = np.unique(np.linspace(0, len(index) - 1, _SAMPLES).astype(int))
         faces = self.cache.crops(index[places])
         return faces, reconstruct(self.autoencoder(averaged), faces)
 
-    def export(self, averaged: nn.Module, path: Path, extra: dict[str, Any]) -> None:
+    def export(self, averaged: Net, path: Path, extra: dict[str, Any]) -> None:
         """Write the VAE."""
         faces = {"faces": len(self.train_index)}
         training = extra["training"] | faces

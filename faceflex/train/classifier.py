@@ -31,6 +31,7 @@ from faceflex.train.batches import EpochSampler
 from faceflex.train.objective import Objective, Term, TrainConfig
 from faceflex.train.workers import Workers
 
+Classifier = AttributeClassifier | FeatureExtractor
 _OLDEST, _ETHNIC_GROUPS = 116.0, 5  # Of UTKFace.
 _MIN_OF_CLASS = 5  # Held-out faces of either class that an AUC needs.
 
@@ -77,7 +78,7 @@ class Purpose:
         How to train it, by default.
     """
 
-    make: Callable[[tuple[str, ...]], AttributeClassifier | FeatureExtractor]
+    make: Callable[[tuple[str, ...]], Classifier]
     is_held_out: Callable[[str], bool]
     soften: bool
     config: ClassifierTraining
@@ -180,7 +181,7 @@ class LabelledBatch(NamedTuple):
     targets: Tensor
 
 
-class ClassifierObjective(Objective[LabelledBatch, Tensor]):
+class ClassifierObjective(Objective[Classifier, LabelledBatch, Tensor]):
     """A classifier's training on all labelled faces that are not held out.
 
     In several processes, batch normalisation takes the statistics of each one's part of the batch.
@@ -225,9 +226,8 @@ class ClassifierObjective(Objective[LabelledBatch, Tensor]):
         names, targets = label_targets(cache, self.train_index)
         self.targets = torch.from_numpy(targets)
         torch.manual_seed(self.config.seed)
-        classifier = self.purpose.make(names)
-        classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network = self.classifier = classifier
+        self.network = self.purpose.make(names)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         rows, batch, seed = np.arange(len(self.train_index)), self.config.batch, self.config.seed
         self._sampler = EpochSampler(rows, batch, seed)
         self._part = self.workers.part(batch)
@@ -242,7 +242,7 @@ class ClassifierObjective(Objective[LabelledBatch, Tensor]):
         rows = self._sampler(step)
         faces = torch.from_numpy(self.cache.faces[self.train_index[rows]]).permute(0, 3, 1, 2)
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
-        size, soften = self.classifier.config.size, self.purpose.soften
+        size, soften = self.network.config.size, self.purpose.soften
         pictures = augment(faces.float() / 255, size, generator, soften=soften)[self._part]
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         device = self.workers.device
@@ -259,7 +259,7 @@ class ClassifierObjective(Objective[LabelledBatch, Tensor]):
         loss = F.binary_cross_entropy_with_logits(outputs[known], batch.targets[known])
         return {"cross_entropy": (1.0, loss)}
 
-    def metrics(self, averaged: nn.Module) -> dict[str, Any]:
+    def metrics(self, averaged: Classifier) -> dict[str, Any]:
         """Return ``auc``: of each attribute, on held-out faces where both classes have 5."""
         if not isinstance(averaged, AttributeClassifier):
             return {}
@@ -277,9 +277,7 @@ class ClassifierObjective(Objective[LabelledBatch, Tensor]):
                 auc[name] = round(auc_score(column, truth[known] > 0.5), 4)
         return {"auc": auc}
 
-    def export(self, averaged: nn.Module, path: Path, extra: dict[str, Any]) -> None:
+    def export(self, averaged: Classifier, path: Path, extra: dict[str, Any]) -> None:
         """Write the classifier."""
-        if not isinstance(averaged, AttributeClassifier | FeatureExtractor):
-            raise TypeError(f"{type(averaged).__name__} is no classifier")
         training = extra["training"] | {"faces": len(self.train_index)}
         save_network(averaged, path, extra | {"training": training})

@@ -24,7 +24,13 @@ from faceflex.data.records import is_held_out
 from faceflex.data.template import mirrored
 from faceflex.errors import UsageError
 from faceflex.faces.align import estimate_similarity, fit_error, transform_points, warp
-from faceflex.faces.landmarks import FRAME, LandmarkModel, frame_box, frame_corners, frame_template
+from faceflex.faces.landmarks import (
+    FRAME,
+    LandmarkModel,
+    frame_box,
+    frame_rectangle,
+    frame_template,
+)
 from faceflex.files import atomic_write
 
 Labelled = tuple[Path, NDArray[np.float32]]
@@ -126,7 +132,9 @@ def _samples(
                 frame, moved = _disturbed(image, points, rng)
                 pictures.append(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
                 parts = [dlib.point(round(float(px)), round(float(py))) for px, py in moved]
-                shapes.append([dlib.full_object_detection(dlib.rectangle(*frame_corners()), parts)])
+                shapes.append(
+                    [dlib.full_object_detection(dlib.rectangle(*frame_rectangle()), parts)]
+                )
     return pictures, shapes
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from faceflex.errors import UsageError
 from faceflex.files import atomic_write
@@ -68,7 +67,7 @@ class Trainer:
         If the folder holds the state of a training with other settings.
     """
 
-    def __init__(self, objective: Objective[Any, Any], out: Path) -> None:
+    def __init__(self, objective: Objective[Any, Any, Any], out: Path) -> None:
         self.objective, self.out, self.config = objective, out, objective.config
         self.workers, self.device = objective.workers, torch.device(objective.workers.device)
         if self.config.precision not in PRECISIONS:
@@ -127,7 +126,7 @@ class Trainer:
         extra = {**(metrics or {}), "training": training}
         self.objective.export(self.averaged(), self.out / "model.safetensors", extra)
 
-    def averaged(self) -> nn.Module:
+    def averaged(self) -> Any:
         """Return the network with averaged weights, on the CPU and in evaluation mode."""
         network = copy.deepcopy(self.network)
         network.load_state_dict(self.ema)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from faceflex.train.workers import Workers
 
+Net = TypeVar("Net", bound=nn.Module)
 Batch = TypeVar("Batch")
 Outputs = TypeVar("Outputs")
 Term = tuple[float, Tensor]
@@ -59,7 +60,7 @@ class TrainConfig:
     seed: int = 0
 
 
-class Objective(ABC, Generic[Batch, Outputs]):
+class Objective(ABC, Generic[Net, Batch, Outputs]):
     """A network, its data and its loss.
 
     A step of the loop calls, in this order, :meth:`batch`, :meth:`forward`,
@@ -77,7 +78,7 @@ class Objective(ABC, Generic[Batch, Outputs]):
     """
 
     config: TrainConfig
-    network: nn.Module
+    network: Net
     workers: Workers
 
     def initialize(self) -> None:
@@ -113,14 +114,14 @@ class Objective(ABC, Generic[Batch, Outputs]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state_dict`."""
 
-    def samples(self, averaged: nn.Module) -> Sequence[NDArray[np.uint8]]:
+    def samples(self, averaged: Net) -> Sequence[NDArray[np.uint8]]:
         """Return rows of pictures for the log, each (n, S, S, 3) uint8; none by default."""
         return ()
 
-    def metrics(self, averaged: nn.Module) -> dict[str, Any]:
+    def metrics(self, averaged: Net) -> dict[str, Any]:
         """Measure the trained network on held-out faces; kept in the checkpoint's metadata."""
         return {}
 
     @abstractmethod
-    def export(self, averaged: nn.Module, path: Path, extra: dict[str, Any]) -> None:
+    def export(self, averaged: Net, path: Path, extra: dict[str, Any]) -> None:
         """Write the checkpoint of :attr:`network` with averaged weights, on the CPU."""

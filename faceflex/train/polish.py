@@ -45,7 +45,7 @@ class PolishTraining(AutoencoderConfig):
     blend: float = 0.5
 
 
-class PolishObjective(AutoencoderObjective[PolishTraining]):
+class PolishObjective(AutoencoderObjective[VAE, PolishTraining]):
     """A VAE's decoder, trained on against a discriminator.
 
     Parameters
@@ -61,8 +61,6 @@ class PolishObjective(AutoencoderObjective[PolishTraining]):
     workers
         The processes that train together.
     """
-
-    network: VAE
 
     def __init__(
         self,
@@ -112,7 +110,7 @@ class PolishObjective(AutoencoderObjective[PolishTraining]):
         self.adversary.load_state_dict(state["adversary"])
         self.first_weights = state["first_weights"]
 
-    def autoencoder(self, averaged: nn.Module) -> VAE:
+    def autoencoder(self, averaged: VAE) -> VAE:
         """Return the blend of first and polished weights."""
         polished, model = averaged.state_dict(), VAE(self.network.config)
         blended = {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from faceflex.files import atomic_write
-from faceflex.photo.grid import captioned_grid, tile
+from faceflex.photo.grid import captioned_grid, make_grid
 
 _PANEL, _COLUMNS, _POINTS, _FRAMES = (320, 160), 3, 200, 80
 
@@ -36,7 +36,7 @@ class TrainingLog:
             with atomic_write(self.table) as temporary:
                 temporary.write_text("".join(lines[:1] + kept))
         self._file = self.table.open("a", newline="")
-        self._writer = csv.writer(self._file)
+        self._writer = csv.writer(self._file, lineterminator="\n")
 
     def __enter__(self) -> TrainingLog:
         return self
@@ -67,11 +67,11 @@ class TrainingLog:
         if not samples:
             return
         with atomic_write(self.folder / "samples.png") as temporary:
-            Image.fromarray(tile(samples)).save(temporary)
+            Image.fromarray(make_grid(samples)).save(temporary)
         frames = self.folder / "frames"
         frames.mkdir(exist_ok=True)
         with atomic_write(frames / f"{step:08d}.png") as temporary:
-            Image.fromarray(tile([row[:6] for row in samples])).save(temporary)
+            Image.fromarray(make_grid([row[:6] for row in samples])).save(temporary)
         save_gif(sorted(frames.glob("*.png")), self.folder / "training.gif")
 
 

@@ -61,7 +61,7 @@ class ProbedVAE(nn.Module):
         return output, mean, logvar, None if self.probes is None else self.probes(mean)
 
 
-class VAEObjective(AutoencoderObjective[VAETraining]):
+class VAEObjective(AutoencoderObjective[ProbedVAE, VAETraining]):
     """A VAE's training, from the closed-form optimum of its linear path.
 
     Parameters
@@ -84,8 +84,6 @@ class VAEObjective(AutoencoderObjective[VAETraining]):
     UsageError
         If there are no more faces than latent numbers, or a term needs the feature extractor.
     """
-
-    network: ProbedVAE
 
     def __init__(
         self,
@@ -148,8 +146,6 @@ class VAEObjective(AutoencoderObjective[VAETraining]):
         loss = F.binary_cross_entropy_with_logits(outputs.probes.float(), target)
         return terms | {"probes": (self.config.probes, loss)}
 
-    def autoencoder(self, averaged: nn.Module) -> VAE:
+    def autoencoder(self, averaged: ProbedVAE) -> VAE:
         """Return the VAE without its probes."""
-        if not isinstance(averaged, ProbedVAE):
-            raise TypeError(f"{type(averaged).__name__} is no ProbedVAE")
         return averaged.vae

@@ -1,4 +1,4 @@
-"""Attribute vectors from labelled faces that were encoded."""
+"""Attribute vectors, estimated from the latents of labelled faces."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from faceflex.data.latents import Latents
 from faceflex.errors import UsageError
+from faceflex.faces.landmark_groups import LEFT_EYE, MOUTH, RIGHT_EYE
 from faceflex.methods.attribute_styles import expression_names
 from faceflex.methods.directions import ESTIMATORS, VERSIONS, auc_score, estimate, ridge
 from faceflex.methods.vectors import AttributeVectors, describe
 
 _MIN_HELD_OUT = 5  # Held-out faces of either class that an AUC needs.
-_PARTS = (slice(48, 68), slice(36, 42), slice(42, 48))
-FACES_FOR_SHAPE = 3000
-"""From so few faces on, landmarks can be read from latents reliably."""
+_PARTS = (MOUTH, RIGHT_EYE, LEFT_EYE)
+FACES_FOR_READOUT = 3000
+"""From so many faces on, the linear readout of landmarks is reliable."""
 
 
 def as_labels(faces: Latents) -> dict[str, NDArray[np.int8]]:
@@ -51,8 +52,8 @@ def build_vectors(
     estimator, versions, seed
         As for :func:`faceflex.methods.directions.estimate`.
     base
-        Vectors of the same model whose reading of landmarks is used when there are too few faces
-        for one of their own, and whose readers are kept for attributes that have no labels here.
+        Vectors of the same model whose landmark readout is used when there are too few faces for a
+        new one, and whose linear probes are kept for attributes that have no labels here.
 
     Raises
     ------
@@ -67,20 +68,20 @@ def build_vectors(
         raise UsageError(
             f"no labels for {', '.join(unknown) or 'any attribute'}; there are: {names}"
         )
-    apart = faces.held_out
-    if len(apart) < FACES_FOR_SHAPE:
-        apart = np.zeros_like(apart)
-    shape = base.shape if base is not None else None
-    if len(apart) >= FACES_FOR_SHAPE or shape is None:
-        shape = _shape(faces, ~apart)
+    held_out = faces.held_out
+    if len(held_out) < FACES_FOR_READOUT:
+        held_out = np.zeros_like(held_out)
+    readout = base.landmark_readout if base is not None else None
+    if len(held_out) >= FACES_FOR_READOUT or readout is None:
+        readout = _landmark_readout(faces, ~held_out)
     # The mean of a face and its mirror image: no label knows left from right, and directions of
     # symmetric attributes come out symmetric.
     z = ((faces.plain + faces.mirror) / 2).astype(np.float32)
-    z, unseen = z[~apart], z[apart]
-    train = {name: values[~apart] for name, values in labels.items()}
-    readers = dict(base.readers) if base is not None else {}
-    found, info = {}, {}
-    kinds = _kinds(faces)[~apart]
+    z, held_out_z = z[~held_out], z[held_out]
+    train = {name: values[~held_out] for name, values in labels.items()}
+    probes = dict(base.linear_probes) if base is not None else {}
+    versions_by_name, info = {}, {}
+    kinds = _expression_components(faces)[~held_out]
     expressions = set(expression_names())
     for name in wanted:
         known = train[name] != 0
@@ -93,12 +94,12 @@ def build_vectors(
             seed=seed,
             kinds=kinds if name in expressions else None,
         )
-        found[name] = vectors
-        reader = ridge(z[known], train[name][known, None].astype(np.float64))
-        readers[name] = reader[:, 0].astype(np.float32)
-        auc = _auc(unseen @ reader[:, 0], labels[name][apart])
+        versions_by_name[name] = vectors
+        probe = ridge(z[known], train[name][known, None].astype(np.float64))
+        probes[name] = probe[:, 0].astype(np.float32)
+        auc = _auc(held_out_z @ probe[:, 0], labels[name][held_out])
         info[name] = describe(vectors, gap, train[name], auc, estimator)
-    return AttributeVectors(found, info, model_id, shape, readers)
+    return AttributeVectors(versions_by_name, info, model_id, readout, probes)
 
 
 def _auc(scores: NDArray[np.floating], truth: NDArray[np.int8]) -> float | None:
@@ -108,17 +109,17 @@ def _auc(scores: NDArray[np.floating], truth: NDArray[np.int8]) -> float | None:
     return auc_score(scores[known], truth[known] > 0)
 
 
-def _shape(faces: Latents, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return (D, 136): how landmarks move with the latent, read linearly, left and right alike."""
+def _landmark_readout(faces: Latents, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the linear regression (D, 136) of landmarks on latents, symmetric left and right."""
     both = np.concatenate([faces.points[chosen], faces.mirror_points[chosen]])
     latents = np.concatenate([faces.plain[chosen], faces.mirror[chosen]])
     return ridge(latents, both.reshape(len(both), -1)).astype(np.float32)
 
 
-_KINDS = 6  # Principal components of the shapes of mouth and eyes that versions differ in.
+_COMPONENTS = 6  # Principal components of the shapes of mouth and eyes that versions differ in.
 
 
-def _kinds(faces: Latents) -> NDArray[np.float64]:
+def _expression_components(faces: Latents) -> NDArray[np.float64]:
     """Return (N, K) principal components of the shapes of mouth and eyes, each of variance 1.
 
     Every part is taken about its own middle, so that neither the pose nor the proportions of a face
@@ -129,6 +130,8 @@ def _kinds(faces: Latents) -> NDArray[np.float64]:
     x = np.concatenate(parts, axis=1).reshape(len(both), -1).astype(np.float64)
     x -= x.mean(axis=0)
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
-    best = np.argsort(values)[::-1][:_KINDS]
-    kinds: NDArray[np.float64] = x @ vectors[:, best] / np.sqrt(np.maximum(values[best], 1e-12))
-    return kinds
+    best = np.argsort(values)[::-1][:_COMPONENTS]
+    components: NDArray[np.float64] = (
+        x @ vectors[:, best] / np.sqrt(np.maximum(values[best], 1e-12))
+    )
+    return components
