@@ -30,12 +30,11 @@ def test_what_is_added_to_a_blurred_photo_is_not_sharper(editor, portrait):
     """The same face, blurred: teeth that are painted into it are blurred as well."""
     from faceflex.evaluate import measures
 
-    faces = editor.find_faces(portrait.rgb)
-    settings = {"Smiling": 1.5}
+    faces = editor.finder.find(portrait.rgb)
     gained = []
     for photo in (portrait.rgb, cv2.GaussianBlur(portrait.rgb, (0, 0), 1.5)):
-        prepared = editor.prepare(photo, faces)
-        (picture,) = editor.render(photo, prepared, [editor.edit_of(settings)])
+        opened = editor.open(photo, faces=faces)
+        (picture,) = opened.render([opened.shot(Smiling=1.5)])
         inside = measures.area(photo.shape, faces[0].points[48:60])
         gained.append(measures.sharpness(picture, inside))
     assert gained[1] < 0.25 * gained[0]

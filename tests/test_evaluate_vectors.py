@@ -8,11 +8,10 @@ import torch
 
 from faceflex.assets import resolve
 from faceflex.data.readers import read_celeba
-from faceflex.edit.editor import Editor
 from faceflex.evaluate.reconstruction import (
     active_numbers,
+    classifier_accuracy,
     groups,
-    judge_accuracy,
     perceptual,
     reconstruction,
 )
@@ -20,6 +19,7 @@ from faceflex.evaluate.vectors import (
     Subjects,
     at_gain,
     comparison,
+    evaluate_vectors,
     logits,
     measure,
     spread,
@@ -52,10 +52,10 @@ def test_files_are_compared_over_what_all_of_them_reach():
         {"file": "a", "attribute": "Y", "matched": row | {"colour": 9.0}},
         {"file": "b", "attribute": "Y", "matched": None},
     ]
-    told = comparison(lines)
-    assert told[0].startswith("1 attributes")
-    assert told[3] == "| a | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | 2.000 |"
-    assert told[4].endswith("3.000 |")
+    table = comparison(lines)
+    assert table[0].startswith("1 attributes")
+    assert table[3] == "| a | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | 2.000 |"
+    assert table[4].endswith("3.000 |")
     assert comparison(lines[2:]) == []
 
 
@@ -66,10 +66,10 @@ def test_versions_are_kinds_of_an_expression_and_not_of_a_beard():
         {"Smiling": np.ones((3, 500), np.float32)},
         {"Smiling": vectors.info["Smiling"]},
         "m",
-        vectors.shape,
+        vectors.landmark_readout,
     )
     assert spread(alike, "Smiling") == 0
-    alike.shape = None
+    alike.landmark_readout = None
     assert spread(alike, "Smiling") is None
 
 
@@ -78,14 +78,13 @@ def test_log_odds():
     assert np.isfinite(logits(np.array([0.0, 1.0]))).all()
 
 
-def test_edits_of_held_out_photos_are_measured(celeba):
-    judge, records = load_classifier(resolve("judge")), list(read_celeba(celeba))
-    cuts = thresholds(judge, records)
+def test_edits_of_held_out_photos_are_measured(celeba, editor):
+    classifier, records = load_classifier(resolve("judge")), list(read_celeba(celeba))
+    cuts = thresholds(classifier, records)
     assert set(cuts) == {"Male", "Smiling"}
     assert all(np.isfinite(cut) and 0 <= auc <= 1 for cut, auc in cuts.values())
-    editor = Editor()
     subjects = Subjects(editor, records[:3])
-    rows = measure(subjects, editor, judge, "Smiling", [0.5, 2.0], [0, 2], 0.0)
+    rows = measure(subjects, classifier, "Smiling", [0.5, 2.0], [0, 2], 0.0)
     assert [r["strength"] for r in rows] == [0.5, 2.0]
     assert 0 < rows[0]["gain"] < rows[1]["gain"]
     assert 0 < rows[0]["identity"] < rows[1]["identity"] < 0.6
@@ -93,10 +92,33 @@ def test_edits_of_held_out_photos_are_measured(celeba):
     assert rows[1]["passed"] == 1.0
 
 
+def test_vector_files_are_measured_and_successes_written(celeba, tmp_path, monkeypatch):
+    monkeypatch.setattr("faceflex.evaluate.vectors.is_classifier_held_out", lambda name: True)
+    path = tmp_path / "vectors.safetensors"
+    path.write_bytes(resolve("vectors").read_bytes())
+    rows = list(
+        evaluate_vectors(
+            celeba,
+            [str(path)],
+            attributes=["Smiling", "Male", "Eyeglasses"],  # There is no label of the last.
+            condition_on=["Male"],
+            watched=["Male"],
+            faces=2,
+            strengths=[2.0],
+            write=True,
+        )
+    )
+    assert [r["attribute"] for r in rows] == ["Smiling"]
+    assert 1 <= rows[0]["faces"] <= 2
+    assert abs(rows[0]["rows"][0]["Male"]) < rows[0]["rows"][0]["gain"]
+    written = AttributeVectors.load(path).info["Smiling"]
+    assert written.success == round(rows[0]["rows"][0]["passed"], 3)
+
+
 def test_people_are_grouped_by_what_their_set_tells():
     assert groups("celeba", {"Male": 1.0}) == ["celeba"]
-    told = groups("utkface", {"age": 12.0, "gender": 1.0, "race": 2.0})
-    assert told == ["utkface", "age 0-12", "female", "Asian"]
+    labels = groups("utkface", {"age": 12.0, "gender": 1.0, "race": 2.0})
+    assert labels == ["utkface", "age 0-12", "female", "Asian"]
     assert groups("utkface", {"age": 61.0, "gender": 0.0, "race": 4.0})[1:] == [
         "age 60+",
         "male",
@@ -113,7 +135,9 @@ def test_reconstruction_is_measured_on_held_out_faces(cache):
     assert found["celeba"]["faces"] == int(cache.held_out.sum()) > 0
     assert found["celeba"]["perceptual"] > 0
     assert 0 <= active_numbers(cache, model) <= 12
-    assert judge_accuracy(cache, load_classifier(resolve("judge"))) is None  # Two labels of forty.
+    assert (
+        classifier_accuracy(cache, load_classifier(resolve("judge"))) is None
+    )  # Two labels of forty.
     faces = cache.crops([0, 1])
     ones = np.full((2, 128, 128), 100, np.uint8)
     assert perceptual(network, faces, faces, ones) == pytest.approx([0, 0], abs=1e-6)

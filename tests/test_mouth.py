@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceflex.compose.mouth import between, move_lips, side
+from faceflex.compose.change import FaceChange
+from faceflex.compose.lips_motion import between, move_lips_with, side
 from faceflex.compose.teeth import relief, relief_at
-from faceflex.compose.warp import estimate_warp, remove_rigid_motion
+from faceflex.compose.transfer import transfer
+from faceflex.compose.warp import estimate_warp
 from faceflex.evaluate import measures
 from faceflex.evaluate.edits import Instruments
 from faceflex.faces.align import estimate_similarity, template, transform_points
 from faceflex.faces.lips import find_lips, lips_from_landmarks
+from faceflex.methods.landmark_readout import landmark_targets, move_lips, remove_rigid_motion
 from tests.conftest import face_points
 
 
@@ -35,8 +38,8 @@ def opening(size: float) -> np.ndarray:
 
 
 def edited(editor, rgb, **strengths):
-    prepared = editor.prepare(rgb, editor.find_faces(rgb))
-    return prepared[0], next(editor.render(rgb, prepared, [editor.edit_of(strengths)]))
+    opened = editor.open(rgb)
+    return opened.faces[0], next(opened.render([opened.shot(**strengths)]))
 
 
 def teeth_share(rgb, points):
@@ -55,6 +58,35 @@ def test_lips_never_cross_wherever_they_are_moved(seed, size):
     assert (lips.lower - lips.upper >= -1e-3).all()
     assert (np.diff(lips.x) >= 0).all()
     assert (goal[[67, 66, 65], 1] - goal[[61, 62, 63], 1] >= -1e-3).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1000), st.floats(0, 10))
+def test_lips_that_follow_their_landmarks_never_cross_either(seed, size):
+    rng = np.random.default_rng(seed)
+    points = face_points(seed)
+    targets = np.float32(points + rng.normal(0, size, (68, 2)))
+    lips = move_lips_with(lips_from_landmarks(points), points, targets)
+    assert (lips.lower >= lips.upper).all()
+    assert (np.diff(lips.x) >= 0).all()
+
+
+def test_the_readout_is_corrected_and_no_motion_stays_none():
+    points = mouth(3.0)
+    lips = lips_from_landmarks(points)
+    same, same_lips = landmark_targets(points, np.zeros((68, 2)), lips)
+    assert np.array_equal(same, points)
+    assert same_lips is lips
+    crossing = opening(-40.0)
+    targets, closed = landmark_targets(points, crossing, lips)
+    assert (targets[[67, 66, 65], 1] - targets[[61, 62, 63], 1] >= -1e-3).all()
+    assert closed.gap == 0
+    wider = np.zeros((68, 2), np.float32)
+    wider[48:68, 0] = (points[48:68, 0] - 64) * 0.1
+    halved, _ = landmark_targets(points, wider, lips, sideways=0.5)
+    whole, _ = landmark_targets(points, wider, lips)
+    shift = whole[54, 0] - points[54, 0]
+    assert halved[54, 0] - points[54, 0] == pytest.approx(shift / 2, rel=1e-3)
 
 
 def test_touching_lips_stick_then_part_and_never_yawn():
@@ -82,7 +114,7 @@ def test_a_wide_mouth_closes_as_fully_as_a_narrow_one():
 def test_a_place_is_above_or_below_the_mouth_or_between_the_lips():
     lips = lips_from_landmarks(mouth(8))
     middle = np.float32([(lips.x[0] + lips.x[-1]) / 2])
-    line = np.float32([lips.line[32]])
+    line = np.float32([lips.midline[32]])
     assert side(lips, middle, line - 2)[0] == 1
     assert side(lips, middle, line + 2)[0] == 0
     assert between(lips, middle, line, 0.8)[0] == 1
@@ -101,9 +133,9 @@ def test_a_shift_that_moves_the_whole_head_is_no_motion():
 
 
 def test_lips_are_found_closed_and_open_in_photos(portrait, smile, editor):
-    (neutral,) = editor.find_faces(portrait.rgb)
+    (neutral,) = editor.finder.find(portrait.rgb)
     assert not find_lips(portrait.rgb, neutral.points).open
-    (face,) = editor.find_faces(smile)
+    (face,) = editor.finder.find(smile)
     lips = find_lips(smile, face.points)
     assert 6 < lips.gap < 11
     # What lies between them is teeth: brighter and less red than the lips around.
@@ -111,7 +143,7 @@ def test_lips_are_found_closed_and_open_in_photos(portrait, smile, editor):
     matrix = estimate_similarity(face.points)
     crop = cv2.warpAffine(smile, matrix, (128, 128), flags=cv2.INTER_AREA)
     lab = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    row, column = np.round([lips.line[32], lips.x[32]]).astype(int)
+    row, column = np.round([lips.midline[32], lips.x[32]]).astype(int)
     lip = np.round((points[57] + points[66]) / 2).astype(int)
     assert lab[row, column, 0] > lab[lip[1], lip[0], 0] + 10
     assert lab[row, column, 1] < lab[lip[1], lip[0], 1] - 8
@@ -119,8 +151,8 @@ def test_lips_are_found_closed_and_open_in_photos(portrait, smile, editor):
 
 def test_closing_a_smile_leaves_no_teeth(editor, smile):
     face, closed = edited(editor, smile, Smiling=-1.5)
-    tools = Instruments()
-    before, after = (tools.look(p, face.face.points, "Smiling") for p in (smile, closed))
+    instruments = Instruments()
+    before, after = (instruments.measure(p, face.face.points, "Smiling") for p in (smile, closed))
     assert before.score > 0.8
     assert after.score < 0.3
     assert teeth_share(smile, before.points) > 0.15
@@ -139,7 +171,7 @@ def test_teeth_stay_where_they_are_while_lips_close_over_them(editor, smile):
 
 def test_an_opened_mouth_shows_teeth_and_not_a_bar(editor, portrait, monkeypatch):
     face, smiling = edited(editor, portrait.rgb, Smiling=1.5)
-    points = Instruments().look(smiling, face.face.points, "Smiling").points
+    points = Instruments().measure(smiling, face.face.points, "Smiling").points
     assert teeth_share(smiling, points) > 0.1
     monkeypatch.setattr("faceflex.compose.teeth.relief", lambda: np.ones((96, 384), np.float32))
     _, bar = edited(editor, portrait.rgb, Smiling=1.5)
@@ -173,18 +205,17 @@ def test_a_smile_keeps_the_tone_and_shows_no_seam(editor, portrait, smile, stren
 
 
 def test_an_open_mouth_that_does_not_move_is_the_photos_own(editor, smile):
-    (face,) = editor.prepare(smile, editor.find_faces(smile))
-    region = face.region
-    still = estimate_warp(face.points, np.zeros((68, 2)), face.lips)
+    opened = editor.open(smile)
+    face, region = opened.faces[0], opened.faces[0].region
+    still = estimate_warp(face.landmarks, face.landmarks, face.lips)
     assert still.before.open
-    from faceflex.compose.transfer import transfer
-
-    other = face.decoded * np.float32(0.9)
-    patch = transfer(smile, region, face.crop, face.decoded, other, still)
-    x, y = region.places()
+    (code,) = editor.method.encode([face], smile)
+    change = FaceChange(code.decoded, code.decoded * np.float32(0.9))
+    patch = transfer(smile, region, face.crop, change, still).patch
+    x, y = region.coordinates()
     inside = between(still.after, x, y, 4.0) == 1
     assert inside.sum() > 500
-    assert np.abs(patch - region.cut(smile))[inside].max() <= 1
+    assert np.abs(patch - region.crop(smile))[inside].max() <= 1
 
 
 def test_the_relief_of_teeth_is_a_relief():
