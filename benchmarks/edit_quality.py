@@ -28,7 +28,7 @@ from faceflex.evaluate import measures
 from faceflex.evaluate.edits import Instruments, Row, evaluate_photo, summarise
 from faceflex.faces.landmark_groups import OUTER_LIPS
 from faceflex.faces.mask import face_outline
-from faceflex.faces.recognition import distance
+from faceflex.faces.recognition import descriptor_distance
 from faceflex.photo import load_rgb
 
 STRENGTHS = (0.5, 1.0, 1.25, 1.5, 1.6, 1.75, 2.0, 2.5)
@@ -82,7 +82,7 @@ def real_smiles(
         rows.append(
             (
                 seen[1].score > 0.8,
-                distance(seen[0].descriptor, seen[1].descriptor),
+                descriptor_distance(seen[0].descriptor, seen[1].descriptor),
                 hull[1] / hull[0],
                 mouth[1] / mouth[0],
                 float(np.sqrt(((after - before) ** 2).sum(axis=1)).mean()),

@@ -29,7 +29,7 @@ import psutil
 from PIL import Image, ImageDraw, ImageFont
 
 from faceflex import make_editor
-from faceflex.parallel.process_pool import one_thread
+from faceflex.parallel.process_pool import use_one_thread
 from faceflex.photo import encode_photo, load_photo, write_file
 
 EDIT = {"Smiling": 1.5}
@@ -37,7 +37,7 @@ EDIT = {"Smiling": 1.5}
 
 def stages(photos: list[Path], place: Path) -> dict[str, float]:
     """Return the seconds that each stage takes for a photo, on one core."""
-    one_thread()
+    use_one_thread()
     editor, seconds = make_editor(device="cpu"), defaultdict[str, list[float]](list)
     for number, path in enumerate(photos):
         marks = [time.perf_counter()]

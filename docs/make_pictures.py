@@ -18,7 +18,7 @@ from faceflex.faces import find_faces
 from faceflex.faces.align import align
 from faceflex.models.checkpoint import load_vae
 from faceflex.models.codec import decode_faces, encode_faces
-from faceflex.photo.grid import thumbnail, tile
+from faceflex.photo.grid import make_grid, thumbnail
 
 EXAMPLES, OUT = Path("examples"), Path("docs/pictures")
 ATTRIBUTES = ("Smiling", "Young", "Male", "Mustache", "Eyeglasses")
@@ -157,7 +157,7 @@ def models(files: list[Path]) -> None:
     for file in files:
         model, _ = load_vae(file)
         rows.append(decode_faces(model, encode_faces(model, faces)))
-    save("models", tile([np.stack([thumbnail(p, 192) for p in row]) for row in rows]))
+    save("models", make_grid([np.stack([thumbnail(p, 192) for p in row]) for row in rows]))
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from faceflex.errors import FaceflexError, unforeseen
+from faceflex.errors import FaceflexError, describe_unexpected
 
 
 class _Stopped(SystemExit):
@@ -42,7 +42,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("FACEFLEX_DEBUG") and not isinstance(error, MemoryError):
             raise
-        _say(unforeseen(error))
+        _say(describe_unexpected(error))
         sys.exit(1)
 
 

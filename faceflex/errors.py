@@ -29,7 +29,7 @@ class AssetError(FaceflexError):
     """A model, vector or landmark file is missing, damaged or does not fit."""
 
 
-def unforeseen(error: Exception) -> str:
+def describe_unexpected(error: Exception) -> str:
     """Return one line for an error that nobody thought of, or for a lack of memory."""
     if isinstance(error, MemoryError):
         return "out of memory; try a smaller photo"

@@ -84,6 +84,6 @@ def _abandoned(entry: os.DirEntry[str]) -> bool:
         os.close(descriptor)
 
 
-def close_stdout() -> None:
+def discard_stdout() -> None:
     """Let what is still to be printed go nowhere, also when Python leaves."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,7 +27,7 @@ Config = TypeVar("Config")
 
 
 @contextmanager
-def damage_named(path: Path, what: str) -> Iterator[None]:
+def wrap_read_errors(path: Path, what: str) -> Iterator[None]:
     """Turn whatever reading a damaged file raises into an ``AssetError`` that names it."""
     try:
         yield
@@ -45,7 +45,7 @@ def _opened(path: Path, kind: Kinds, what: str) -> Iterator[tuple[Any, dict[str,
     """Open a file of a kind; give it and its metadata."""
     from safetensors import safe_open
 
-    with damage_named(path, what):
+    with wrap_read_errors(path, what):
         size = path.stat().st_size
         if size > _LARGEST:
             raise ValueError(f"{size:,} bytes; at most {_LARGEST:,} are read")
@@ -111,7 +111,7 @@ def _finite(array: NDArray[Any]) -> bool:
         return bool(np.isfinite(array.astype(np.float32, copy=False)).all())
 
 
-def plain_names(names: Iterable[Any]) -> bool:
+def valid_names(names: Iterable[Any]) -> bool:
     """Tell whether names are distinct text that can be shown, and be part of a file's name."""
     found = list(names)
     plain = (

@@ -195,7 +195,7 @@ def test_a_file_placed_by_hand_is_accepted_by_its_hash(site, home):
     thing = asset(site, "thing.dat")
     home.mkdir()
     (home / "thing.dat").write_bytes(CONTENT)
-    assert locate(thing).place == "cache"
+    assert locate(thing).source == "cache"
     assert fetch(thing) == home / "thing.dat"
     assert site.asked == []
 
@@ -242,14 +242,14 @@ def test_a_carrying_package_is_found_without_importing_it(site, home, tmp_path, 
     (package / "thing.dat").write_bytes(CONTENT)
     monkeypatch.syspath_prepend(str(tmp_path))
     thing = asset(site, "thing.dat", carrier="carrier_of_things/models/thing.dat")
-    assert locate(thing).place == "carrier"
+    assert locate(thing).source == "carrier"
     assert fetch(thing) == package / "thing.dat"
     assert sorted(p.name for p in package.iterdir()) == ["thing.dat"]
 
 
 def test_a_cached_file_comes_before_the_bundled_one(home):
     vectors = find_asset("vectors")
-    assert locate(vectors).place == "package"
+    assert locate(vectors).source == "package"
     home.mkdir()
     (home / vectors.file).write_bytes(bundled_path(vectors).read_bytes())
     assert resolve("vectors") == home / vectors.file

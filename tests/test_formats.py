@@ -16,7 +16,7 @@ from faceflex.errors import PhotoError, UsageError
 from faceflex.photo import encode_photo, load_photo
 from faceflex.photo.exif import PREFIX
 from faceflex.photo.formats import format_for
-from faceflex.photo.iptc import into_jpeg, into_text
+from faceflex.photo.iptc import add_to_jpeg, to_png_text
 from faceflex.photo.metadata import upright_xmp
 from faceflex.photo.parts import jpeg_segments
 from tests.test_metadata import MAKE, NOTE, PACKET, SRGB, exif_block, opened, photo_file, xmp_of
@@ -92,13 +92,13 @@ def shown(pixels, profile):
 def test_wide_colours_are_edited_as_they_are_shown(name, form, mode):
     profile = rgb_profile(name)
     photo = load_photo(photo_file(form, mode, icc=profile))
-    native = (photo.native.astype(int) + 128) // 257 if photo.deep else photo.native
+    native = (photo.native.astype(int) + 128) // 257 if photo.is_16bit else photo.native
     np.testing.assert_array_equal(photo.rgb, shown(native[..., :3].astype(np.uint8), profile))
     assert np.abs(photo.rgb.astype(int) - native[..., :3]).mean() > 4
     after = photo.rgb.copy()
     after[BOX] = np.clip(after[BOX].astype(int) + [14, -8, 5], 20, 235)
     again = load_photo(encode_photo(photo, after))
-    assert (again.icc, again.mode, again.deep) == (profile, photo.mode, photo.deep)
+    assert (again.icc, again.mode, again.is_16bit) == (profile, photo.mode, photo.is_16bit)
     outside = np.ones(photo.rgb.shape[:2], bool)
     outside[BOX] = False
     np.testing.assert_array_equal(again.native[outside], photo.native[outside])
@@ -133,7 +133,7 @@ def test_colours_beyond_srgb_stay_as_strong_as_they_were():
 def test_profiles_that_are_srgb_in_all_but_name_change_nothing():
     for profile in (SRGB, rgb_profile("srgb-by-another")):
         photo = load_photo(photo_file("PNG", icc=profile))
-        assert not photo.converter.managed
+        assert not photo.converter.color_managed
         np.testing.assert_array_equal(photo.rgb, photo.native)
 
 
@@ -162,7 +162,7 @@ def test_a_palette_comes_back_while_the_colours_fit(change):
     photo = load_photo(buffer.getvalue())
     kept = encode_photo(photo, recoloured(photo))
     assert opened(kept).mode == "P"
-    expected = photo.converter.edited(photo.native, photo.rgb, recoloured(photo))
+    expected = photo.converter.apply_edit(photo.native, photo.rgb, recoloured(photo))
     np.testing.assert_array_equal(load_photo(kept).native, expected)
     after = photo.rgb.copy()
     after[10:30, 10:40] = np.arange(1800, dtype=np.uint8).reshape(20, 30, 3)
@@ -342,7 +342,7 @@ def with_resources(form, resources, **more):
         buffer = io.BytesIO()
         Image.fromarray(smooth(3)).save(buffer, "TIFF", tiffinfo=info)
         return buffer.getvalue()
-    name, text = into_text(resources)
+    name, text = to_png_text(resources)
     if form == "PNG-16":
         return photo_file(form, extra=chunk(b"tEXt", f"{name}\0{text}".encode()), **more)
     info = PngImagePlugin.PngInfo()
@@ -372,7 +372,7 @@ def test_outlines_do_not_turn_with_a_photo():
 
 def test_long_resources_take_several_segments_and_damaged_ones_end_the_reading():
     long = resource(0x0404, iim(2, 120, b"x" * 2000) * 90)
-    data = into_jpeg(photo_file("JPEG"), long)
+    data = add_to_jpeg(photo_file("JPEG"), long)
     assert sum(marker == 0xED for marker, _, _ in jpeg_segments(data)) == 3
     photo = load_photo(data)
     assert photo.resources == long
@@ -447,7 +447,7 @@ def test_a_stripped_photo_keeps_only_its_colours(form):
     else:
         data = photo_file(form, **more)
     photo = load_photo(data)
-    plain = photo.stripped()
+    plain = photo.without_metadata()
     saved = encode_photo(plain, plain.rgb)
     again = load_photo(saved)
     assert again.rgb.shape == photo.rgb.shape == (53, 37, 3)

@@ -17,8 +17,8 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from faceflex.errors import PhotoError
 from faceflex.photo import encode_photo, load_photo
-from faceflex.photo.exif import PREFIX, add_to_tiff, shortened, upright_block
-from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp, short_xmp, upright_xmp
+from faceflex.photo.exif import PREFIX, add_to_tiff, shrink_exif, upright_block
+from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, provenance_xmp, shrink_xmp, upright_xmp
 from tests.test_photo import chunk, cmyk_profile, deep, gray_profile, raw_png, smooth
 
 ORIENTATION, ARTIST, COPYRIGHT, MAKE = 0x0112, 0x013B, 0x8298, 0x010F
@@ -384,7 +384,7 @@ def test_exif_too_long_for_a_jpeg_loses_the_makers_note_first():
     assert MAKER_NOTE not in image.getexif().get_ifd(EXIF)
     image = opened(encode_photo(photo, photo.rgb))
     assert image.getexif().get_ifd(EXIF)[MAKER_NOTE] == b"n" * 70000
-    assert shortened(exif_block(), 50) is None
+    assert shrink_exif(exif_block(), 50) is None
 
 
 def test_orientation_in_xmp_alone_turns_the_photo_once():
@@ -424,7 +424,7 @@ def test_xmp_says_what_is_true_of_the_upright_picture(form):
 @pytest.mark.parametrize("form", WRITERS)
 def test_pillow_reads_the_mark_from_each_format(form, xmp):
     photo = load_photo(photo_file(form, exif=exif_block(6), icc=SRGB, xmp=xmp))
-    marked = marked_xmp(photo.xmp, "faceflex", "1.0 (model ab)", {"smile": "+1.5", "age": "-1"})
+    marked = provenance_xmp(photo.xmp, "faceflex", "1.0 (model ab)", {"smile": "+1.5", "age": "-1"})
     image = opened(encode_photo(photo, photo.rgb, xmp=marked))
     assert source_types(image) == [DIGITAL_SOURCE_TYPE]
     values = values_of(xmp_of(image))
@@ -442,21 +442,21 @@ def test_pillow_reads_the_mark_from_each_format(form, xmp):
 @pytest.mark.parametrize("target", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_the_mark_survives_a_change_of_format(form, target):
     photo = load_photo(photo_file(form, xmp=PACKET))
-    marked = marked_xmp(photo.xmp, "faceflex", "1", {})
+    marked = provenance_xmp(photo.xmp, "faceflex", "1", {})
     image = opened(encode_photo(photo, photo.rgb, target=target, xmp=marked))
     assert source_types(image) == [DIGITAL_SOURCE_TYPE]
 
 
 def test_a_mark_without_a_packet_makes_one():
     for xmp in (None, b"", b"\0\0 \n"):
-        values = values_of(marked_xmp(xmp, "faceflex", "1", {"smile": "1"}))
+        values = values_of(provenance_xmp(xmp, "faceflex", "1", {"smile": "1"}))
         assert values[f"{{{IPTC}}}DigitalSourceType"] == DIGITAL_SOURCE_TYPE
         assert values[f"{{{RDF}}}about"] == ""
 
 
 def test_a_mark_replaces_an_older_one_and_keeps_all_else():
-    once = marked_xmp(PACKET, "faceflex", "1", {"smile": "1"})
-    twice = marked_xmp(once, "faceflex", "2", {"age": "2"})
+    once = provenance_xmp(PACKET, "faceflex", "1", {"smile": "1"})
+    twice = provenance_xmp(once, "faceflex", "2", {"age": "2"})
     assert twice.count(b"DigitalSourceType=") == 1
     assert b"digitalCapture" not in once
     values = values_of(twice)
@@ -469,13 +469,13 @@ def test_a_mark_replaces_an_older_one_and_keeps_all_else():
     assert b"acme:Roll" in twice  # Some readers look for prefixes.
     old = b"<Iptc4xmpExt:DigitalSourceType>x</Iptc4xmpExt:DigitalSourceType>"
     element = PACKET.replace(b"<dc:creator>", old + b"<dc:creator>")
-    marked = marked_xmp(element, "faceflex", "1", {})
+    marked = provenance_xmp(element, "faceflex", "1", {})
     assert marked.count(b"DigitalSourceType") == 1
 
 
 def test_a_packet_without_its_outer_element_is_kept():
     bare = PACKET[PACKET.index(b"<rdf:RDF") : PACKET.index(b"</x:xmpmeta")]
-    values = values_of(marked_xmp(bare, "faceflex", "1", {}))
+    values = values_of(provenance_xmp(bare, "faceflex", "1", {}))
     assert values["{http://example.com/acme/}Roll"] == "17"
     assert values[f"{{{IPTC}}}DigitalSourceType"] == DIGITAL_SOURCE_TYPE
 
@@ -509,7 +509,7 @@ def bomb(encoding="utf-8", size=9):
          "bomb-16-be", "small-bomb", "small-bomb-16", "deep"],
 )  # fmt: skip
 def test_a_damaged_or_hostile_packet_is_replaced(xmp):
-    marked = marked_xmp(xmp, "faceflex", "1", {"smile": "1"})
+    marked = provenance_xmp(xmp, "faceflex", "1", {"smile": "1"})
     assert len(marked) < 1200
     assert b"boom" not in marked
     assert values_of(marked)[f"{{{IPTC}}}DigitalSourceType"] == DIGITAL_SOURCE_TYPE
@@ -518,7 +518,7 @@ def test_a_damaged_or_hostile_packet_is_replaced(xmp):
 
 def test_an_entity_bomb_in_a_file_is_not_expanded():
     photo = load_photo(photo_file("PNG", xmp=bomb()))
-    marked = marked_xmp(photo.xmp, "faceflex", "1", {})
+    marked = provenance_xmp(photo.xmp, "faceflex", "1", {})
     image = opened(encode_photo(photo, photo.rgb, xmp=marked))
     assert source_types(image) == [DIGITAL_SOURCE_TYPE]
 
@@ -526,7 +526,7 @@ def test_an_entity_bomb_in_a_file_is_not_expanded():
 @settings(max_examples=60, deadline=None)
 @given(st.text(), st.text())
 def test_whatever_is_noted_the_packet_can_be_read(name, value):
-    values = values_of(marked_xmp(None, name, value, {name: value}))
+    values = values_of(provenance_xmp(None, name, value, {name: value}))
     assert f"{{{IPTC}}}AIPromptInformation" in values
 
 
@@ -537,7 +537,7 @@ def long_packet(size):
 
 def test_a_packet_too_long_for_a_jpeg_loses_its_largest_fields_but_not_the_mark():
     photo = load_photo(photo_file("PNG", xmp=long_packet(80000)))
-    marked = marked_xmp(photo.xmp, "faceflex", "1", {"smile": "1"})
+    marked = provenance_xmp(photo.xmp, "faceflex", "1", {"smile": "1"})
     image = opened(encode_photo(photo, photo.rgb, target="JPEG", xmp=marked))
     assert source_types(image) == [DIGITAL_SOURCE_TYPE]
     values = values_of(xmp_of(image))
@@ -545,7 +545,7 @@ def test_a_packet_too_long_for_a_jpeg_loses_its_largest_fields_but_not_the_mark(
     assert 5 <= sum("acme/}F" in key for key in values) < 10
     whole = opened(encode_photo(photo, photo.rgb, xmp=marked))
     assert sum("acme/}F" in key for key in values_of(xmp_of(whole))) == 10
-    assert short_xmp(b"?" * 100000) is None
+    assert shrink_xmp(b"?" * 100000) is None
 
 
 @pytest.mark.parametrize("form", WRITERS)
@@ -683,7 +683,7 @@ def test_what_a_png_says_of_its_colours_and_in_its_texts_is_kept(form):
         extra += chunk(b"iTXt", b"Title\0\0\0\0\0" + "Zoë".encode())
         data = photo_file(form, extra=extra, xmp=PACKET)
     photo = load_photo(data)
-    saved = encode_photo(photo, photo.rgb, xmp=marked_xmp(photo.xmp, "faceflex", "1", {}))
+    saved = encode_photo(photo, photo.rgb, xmp=provenance_xmp(photo.xmp, "faceflex", "1", {}))
     image = opened(saved)
     assert image.info["gamma"] == pytest.approx(0.45455)
     assert image.text["Author"] == "Jörg"

@@ -173,7 +173,7 @@ def lossless(request, tmp_path):
     path = tmp_path / "photo"
     path.write_bytes(maker())
     photo = load_photo(path)
-    assert (photo.mode, photo.deep) == (mode, is_deep)
+    assert (photo.mode, photo.is_16bit) == (mode, is_deep)
     return photo
 
 
@@ -215,7 +215,7 @@ def test_an_edit_changes_only_what_was_edited(lossless):
     assert np.abs(again.rgb[BOX].astype(int) - after[BOX]).max() <= 1
     if lossless.mode in ("LA", "RGBA"):
         np.testing.assert_array_equal(again.native[..., -1], lossless.native[..., -1])
-    if lossless.deep and lossless.mode != "CMYK":
+    if lossless.is_16bit and lossless.mode != "CMYK":
         difference = again.native[BOX].astype(int) - lossless.native[BOX]
         assert (difference % 257 == 0).all()  # Low bits stay inside as well.
 
@@ -477,14 +477,14 @@ def test_a_photo_can_be_written_in_another_format(name, target):
     if photo.mode in ("L", "LA") and target != "WEBP" and photo.mode + target != "LABMP":
         assert photo.mode + target == "LATIFF" or again.mode[0] == "L"
     if photo.mode in ("LA", "RGBA") and target != "JPEG":
-        alpha = photo.native[..., -1] if again.deep or not photo.deep else None
+        alpha = photo.native[..., -1] if again.is_16bit or not photo.is_16bit else None
         if alpha is None:
             alpha = np.round(photo.native[..., -1] / 257)
         np.testing.assert_array_equal(again.native[..., -1], alpha)
-    if photo.deep:
+    if photo.is_16bit:
         holds = {"PNG": photo.mode != "CMYK", "TIFF": True}
-        assert again.deep == holds.get(target, False)
-        if again.deep and again.mode == photo.mode:
+        assert again.is_16bit == holds.get(target, False)
+        if again.is_16bit and again.mode == photo.mode:
             np.testing.assert_array_equal(again.native, photo.native)
 
 
@@ -534,9 +534,9 @@ def test_what_is_not_edited_keeps_every_bit_whatever_the_pixels(case):
     original = native.copy()
     assert rgb.shape == (*native.shape[:2], 3)
     assert rgb.dtype == np.uint8
-    np.testing.assert_array_equal(converter.edited(native, rgb, rgb), native)
+    np.testing.assert_array_equal(converter.apply_edit(native, rgb, rgb), native)
     after = np.where(where[:, :, None], colours, rgb)
-    out = converter.edited(native, rgb, after)
+    out = converter.apply_edit(native, rgb, after)
     np.testing.assert_array_equal(native, original)
     assert out.dtype == native.dtype
     same = (after == rgb).all(axis=2)

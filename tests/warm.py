@@ -37,9 +37,9 @@ def serve() -> None:
     import faceflex.edit.contact_sheet
     import faceflex.evaluate.report
     import faceflex.train.vectors  # noqa: F401
-    from faceflex.faces.detect import _finder
+    from faceflex.faces.detect import _thread_detector
 
-    _finder("hog")
+    _thread_detector("hog")
 
     for line in sys.stdin:
         child = os.fork()

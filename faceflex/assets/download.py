@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from faceflex.assets.registry import Asset, by_hand, cache_dir, hash_matches, locate
+from faceflex.assets.registry import Asset, cache_dir, hash_matches, locate, manual_hint
 from faceflex.errors import AssetError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _PARTIAL = ".partial-"
 Progress = Callable[[str], Any]
 
 
-def urls_of(asset: Asset) -> list[str]:
+def mirror_urls(asset: Asset) -> list[str]:
     """Return the mirrors to try: ``FACEFLEX_MIRROR`` (a base address) first, when set."""
     base = os.environ.get("FACEFLEX_MIRROR", "").rstrip("/")
     return [f"{base}/{asset.file}", *asset.urls] if base else list(asset.urls)
@@ -108,7 +108,7 @@ def _try_one(url: str, asset: Asset, work: Path, progress: Progress | None) -> P
         plain = work / "plain"
         _unpack(path, plain, asset.size)
         path = plain
-    if not hash_matches(path, asset, thorough=True):
+    if not hash_matches(path, asset, rehash=True):
         raise ValueError(f"wrong content (size {path.stat().st_size:,}, or hash)")
     return path
 
@@ -153,9 +153,9 @@ def fetch(asset: Asset, *, progress: Progress | None = None, again: bool = False
 
     pooch.get_logger().setLevel("WARNING")
     folder = cache_dir()
-    urls = urls_of(asset)
+    urls = mirror_urls(asset)
     if not urls:
-        raise AssetError(f"{asset.name} has no address to fetch it from; {by_hand(asset)}")
+        raise AssetError(f"{asset.name} has no address to fetch it from; {manual_hint(asset)}")
     target, failures = folder / asset.file, []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,4 +181,4 @@ def fetch(asset: Asset, *, progress: Progress | None = None, again: bool = False
             f"{folder}: cannot be written ({reason}); set FACEFLEX_HOME to another folder"
         ) from error
     tried = "; ".join(failures)
-    raise AssetError(f"{asset.name} could not be fetched ({tried}); {by_hand(asset)}")
+    raise AssetError(f"{asset.name} could not be fetched ({tried}); {manual_hint(asset)}")

@@ -59,10 +59,10 @@ class Asset:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a file was found: ``place`` is ``path``, ``cache``, ``package`` or ``carrier``."""
+    """Where a file was found: ``source`` is ``path``, ``cache``, ``package`` or ``carrier``."""
 
     path: Path
-    place: str
+    source: str
 
 
 def read_toml(name: str) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def hash_matches(path: Path, asset: Asset, *, thorough: bool = False) -> bool:
+def hash_matches(path: Path, asset: Asset, *, rehash: bool = False) -> bool:
     """Tell whether ``path`` is the registered file.
 
     In the cache the hash is computed once: a small note beside the file keeps the size and time of
@@ -125,7 +125,7 @@ def hash_matches(path: Path, asset: Asset, *, thorough: bool = False) -> bool:
     ----------
     path, asset
         File to look at, and what it should be.
-    thorough
+    rehash
         Compute the hash in any case.
     """
     try:
@@ -136,7 +136,7 @@ def hash_matches(path: Path, asset: Asset, *, thorough: bool = False) -> bool:
         return False
     note = path.with_name(f".{path.name}.checked")
     now = {"size": stat.st_size, "changed": stat.st_mtime_ns, "sha256": asset.sha256}
-    if not thorough:
+    if not rehash:
         try:
             if json.loads(note.read_text()) == now:
                 return True
@@ -170,7 +170,7 @@ def bundled_path(asset: Asset) -> Path:
     return Path(str(resources.files("faceflex.assets").joinpath(asset.file)))
 
 
-def locate(asset: Asset, *, thorough: bool = False) -> Location | None:
+def locate(asset: Asset, *, rehash: bool = False) -> Location | None:
     """Find a registered file on this machine: cache, then package, then a carrying package.
 
     Returns
@@ -178,27 +178,27 @@ def locate(asset: Asset, *, thorough: bool = False) -> Location | None:
     The first place that holds the right file, or None.
     """
     cached = cache_dir() / asset.file
-    if hash_matches(cached, asset, thorough=thorough):
+    if hash_matches(cached, asset, rehash=rehash):
         return Location(cached, "cache")
     if asset.bundled:
         inside = bundled_path(asset)
         # The package's own files were checked when it was installed; hashing them again at each
         # start would cost more than reading them.
-        good = hash_matches(inside, asset, thorough=True) if thorough else inside.is_file()
+        good = hash_matches(inside, asset, rehash=True) if rehash else inside.is_file()
         if good:
             return Location(inside, "package")
     carried = _carried(asset)
-    if carried is not None and hash_matches(carried, asset, thorough=thorough):
+    if carried is not None and hash_matches(carried, asset, rehash=rehash):
         return Location(carried, "carrier")
     return None
 
 
-def offline_wanted() -> bool:
+def is_offline() -> bool:
     """Tell whether ``FACEFLEX_OFFLINE`` asks never to download."""
     return os.environ.get("FACEFLEX_OFFLINE", "") not in ("", "0")
 
 
-def by_hand(asset: Asset) -> str:
+def manual_hint(asset: Asset) -> str:
     """Return the sentence that says where a file can be placed by hand."""
     where = cache_dir() / asset.file
     return f"place it at {where} by hand ({asset.size:,} bytes, sha256 {asset.sha256})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faceflex.assets.registry import by_hand, locate, offline_wanted, registry
+from faceflex.assets.registry import is_offline, locate, manual_hint, registry
 from faceflex.errors import AssetError, UsageError
 
 
@@ -16,7 +16,7 @@ def resolve(name_or_path: str | Path, *, offline: bool | None = None) -> Path:
     name_or_path
         A registered name (``vae``), or the path of a file of one's own.
     offline
-        Never download; by default as :func:`offline_wanted` says.
+        Never download; by default as :func:`is_offline` says.
 
     Raises
     ------
@@ -36,8 +36,10 @@ def resolve(name_or_path: str | Path, *, offline: bool | None = None) -> Path:
     found = locate(asset)
     if found is not None:
         return found.path
-    if offline_wanted() if offline is None else offline:
-        raise AssetError(f"{text} is not on this machine and faceflex is offline; {by_hand(asset)}")
+    if is_offline() if offline is None else offline:
+        raise AssetError(
+            f"{text} is not on this machine and faceflex is offline; {manual_hint(asset)}"
+        )
     from faceflex.assets.download import fetch
 
     return fetch(asset)

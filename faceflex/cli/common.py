@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceflex.errors import FaceflexError, UsageError
-from faceflex.files import close_stdout
+from faceflex.files import discard_stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,11 +55,35 @@ def console() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def note(text: str) -> None:
-    """Print one line on standard error; file names may hold what would steer a terminal."""
+def printable(text: str) -> str:
+    """Return one line without what would steer a terminal; file names may hold such."""
     line = " ".join(text.splitlines())
-    plain = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    sys.stderr.write("".join(plain) + "\n")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def note(text: str) -> None:
+    """Print one line on standard error; parameters that it names become options."""
+    sys.stderr.write(printable(option_names(text)) + "\n")
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
+    """Print aligned columns on standard output; nothing is cut off, however narrow the terminal.
+
+    Parameters
+    ----------
+    header, rows
+        Their cells.
+    left
+        How many columns, from the first, are aligned to the left; the others are figures.
+    """
+    table = [list(map(printable, row)) for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (
+            cell.ljust(width) if number < left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        typer.echo("  ".join(cells).rstrip())
 
 
 def option_names(text: str) -> str:
@@ -69,17 +93,24 @@ def option_names(text: str) -> str:
     --------
     >>> option_names("`max_identity_distance` -1: needs more than 0")
     '--max-identity-distance -1: needs more than 0'
+    >>> option_names("`o` out.png: is there")
+    '-o out.png: is there'
     """
-    return re.sub(r"`([a-z_]+)`", lambda m: "--" + m[1].replace("_", "-"), text)
+
+    def option(match: re.Match[str]) -> str:
+        name = match[1].replace("_", "-")
+        return f"--{name}" if len(name) > 1 else f"-{name}"
+
+    return re.sub(r"`([a-z_]+)`", option, text)
 
 
 def report_error(error: FaceflexError) -> None:
     """Print an error's line on standard error."""
-    note(f"faceflex: error: {option_names(str(error))}")
+    note(f"faceflex: error: {error}")
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print an object as one line on standard output.
+    """Print an object as one line on standard output; errors in it name options.
 
     When nobody reads it any more, the work goes on without.
 
@@ -88,6 +119,8 @@ def print_json(value: dict[str, Any]) -> None:
     FaceflexError
         If it cannot be written.
     """
+    if isinstance(value.get("error"), str):
+        value = value | {"error": option_names(value["error"])}
     text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -97,9 +130,9 @@ def print_json(value: dict[str, Any]) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        close_stdout()
+        discard_stdout()
     except OSError as error:
-        close_stdout()
+        discard_stdout()
         raise FaceflexError(f"standard output: cannot be written ({error.strerror})") from None
 
 
@@ -122,7 +155,17 @@ def require_folder_of(out: Path) -> None:
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
+    """Return the photos that arguments name; see :func:`expand_with_folders`."""
+    return list(expand_with_folders(arguments))
+
+
+def expand_with_folders(arguments: Sequence[str]) -> dict[str, Path | None]:
     """Return the photos that arguments name: files, ``-``, folders (their photos) and patterns.
+
+    Returns
+    -------
+    Names of photos, in order, each with the folder that was given for it; None where the photo
+    itself was named.
 
     Raises
     ------
@@ -132,7 +175,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     from faceflex.photo.formats import FORMATS
 
     suffixes = {s for group in FORMATS.values() for s in group}
-    found: list[str] = []
+    photos: dict[str, Path | None] = {}
     for argument in arguments:
         path = Path(argument)
         if argument != "-" and os.path.isdir(path):  # noqa: PTH112 - False where it cannot tell.
@@ -142,15 +185,16 @@ def expand(arguments: Sequence[str]) -> list[str]:
                 raise UsageError(f"{argument}: cannot be read ({error.strerror})") from None
             if not inside:
                 raise UsageError(f"{argument}: no photos in this folder")
-            found += [str(p) for p in inside]
+            for inner in inside:
+                photos.setdefault(str(inner), path)
         elif argument != "-" and not os.path.lexists(path) and glob.has_magic(argument):
             matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - any pattern.
             if not matches:
                 raise UsageError(f"{argument}: no photo matches")
-            found += matches
+            photos.update(dict.fromkeys(matches))
         else:
-            found.append(argument)
-    return list(dict.fromkeys(found))
+            photos[argument] = None
+    return photos
 
 
 def whole_path(name: str) -> str:
@@ -161,9 +205,9 @@ def whole_path(name: str) -> str:
 def read_source(argument: str) -> tuple[bytes | str, str]:
     """Return what ``load_photo`` takes for an argument, and its name: standard input for ``-``."""
     if argument == "-":
-        from faceflex.photo.load import LARGEST
+        from faceflex.photo.load import MAX_FILE_BYTES
 
-        parts, room = [], LARGEST + 1  # One byte more: the photo is then refused.
+        parts, room = [], MAX_FILE_BYTES + 1  # One byte more: the photo is then refused.
         while room > 0 and (part := sys.stdin.buffer.read(min(room, 1 << 24))):
             parts.append(part)
             room -= len(part)

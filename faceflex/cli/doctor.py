@@ -75,8 +75,8 @@ def doctor(json_: JsonOption = False) -> None:
         device = f"{pick_device()} ({torch.get_num_threads()} threads)"
     files = {}
     for asset in registry().values():
-        found = locate(asset, thorough=True)
-        files[asset.name] = f"{found.place}: {found.path}" if found else "not fetched"
+        found = locate(asset, rehash=True)
+        files[asset.name] = f"{found.source}: {found.path}" if found else "not fetched"
         if asset.bundled and found is None:
             wrong.append(
                 f"{asset.name} is missing or damaged; run: pip install --force-reinstall faceflex"

@@ -56,7 +56,7 @@ def fetch(
     offline: OfflineOption = False,
 ) -> None:
     """Fetch files that the package does not carry, into FACEFLEX_HOME or the user's cache."""
-    from faceflex.assets.registry import cache_dir, find_asset, locate, offline_wanted, registry
+    from faceflex.assets.registry import cache_dir, find_asset, is_offline, locate, registry
     from faceflex.errors import AssetError, FaceflexError, UsageError
 
     if (name is None) == (not all_) and not (check and name is None):
@@ -65,7 +65,7 @@ def fetch(
     failed = False
     for asset in wanted:
         try:
-            found = locate(asset, thorough=True)
+            found = locate(asset, rehash=True)
             if found is not None:
                 note(f"{asset.name}: {found.path} is whole and right")
                 continue
@@ -76,7 +76,7 @@ def fetch(
                     note(f"{asset.name}: not fetched")
                     continue
                 raise AssetError(f"{asset.name}: {there} {state}; run: faceflex fetch {asset.name}")
-            if offline or offline_wanted():
+            if offline or is_offline():
                 raise AssetError(f"{asset.name}: is not here, and faceflex is offline")
             from faceflex.assets.download import fetch as download
 

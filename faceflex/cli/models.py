@@ -25,7 +25,7 @@ def models(
             {
                 "name": asset.name,
                 "about": asset.about,
-                "where": found.place if found else "not fetched",
+                "where": found.source if found else "not fetched",
                 "path": str(found.path) if found else None,
                 "bytes": asset.size,
                 "sha256": asset.sha256,

@@ -131,7 +131,7 @@ class Composer:
         new = np.zeros(patch.shape[:2] if record else (0, 0), np.float32)
         if warp is not None:
             x, y = region.coordinates()
-            photo = region.cut(canvas)
+            photo = region.crop(canvas)
             scene = Scene(photo, patch, region, x, y, warp, change, transferred.after, face.blur)
             content = self.content.render(scene)
             if content is not None:

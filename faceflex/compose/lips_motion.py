@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.landmark_groups import INNER_LOWER_LIP, INNER_UPPER_LIP
-from faceflex.faces.lips import Lips, interpolate_shift, tidy_lips
+from faceflex.faces.lips import Lips, interpolate_shift, uncross_lips
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +31,7 @@ def move_lips_with(lips: Lips, landmarks: Floats, targets: Floats) -> Lips:
         for group in (INNER_UPPER_LIP, INNER_LOWER_LIP)
     )
     x = np.maximum.accumulate(np.float32(lips.x + (up[:, 0] + down[:, 0]) / 2))
-    return tidy_lips(x, np.float32(lips.upper + up[:, 1]), np.float32(lips.lower + down[:, 1]))
+    return uncross_lips(x, np.float32(lips.upper + up[:, 1]), np.float32(lips.lower + down[:, 1]))
 
 
 def edges(lips: Lips, x: Floats) -> tuple[Floats, Floats]:
@@ -47,7 +47,7 @@ def side(lips: Lips, x: Floats, y: Floats) -> Floats:
 
     Between the corners the line between the lips divides sharply; beyond them, ever more softly.
     """
-    line = np.interp(x, lips.x, lips.line)
+    line = np.interp(x, lips.x, lips.midline)
     beyond = np.maximum(np.maximum(lips.x[0] - x, x - lips.x[-1]), 0)
     rise = np.clip(0.5 - (y - line) / (1.2 * beyond + 1e-3), 0, 1)
     return np.float32(rise * rise * (3 - 2 * rise))

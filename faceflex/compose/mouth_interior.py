@@ -147,7 +147,7 @@ def _skin(after: Floats, warp: FaceWarp) -> Floats:
 def darken_seam(scene: Scene) -> Content:
     """Darken the line along which lips have come to meet."""
     lips, x, y = scene.warp.after, scene.x, scene.y
-    apart = y - np.interp(x, lips.x, lips.line)
+    apart = y - np.interp(x, lips.x, lips.midline)
     half = (lips.x[-1] - lips.x[0]) / 2
     sideways = np.clip(1 - np.abs(x - (lips.x[0] + lips.x[-1]) / 2) / max(half, 1e-6), 0, 1)
     dark = _SEAM * np.exp(-((apart / _SEAM_WIDTH) ** 2)) * np.minimum(1, 4 * sideways)

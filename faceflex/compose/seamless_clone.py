@@ -92,7 +92,7 @@ def seamless_clone(canvas: NDArray[np.uint8], region: Region, patch: NDArray[np.
         (h, w, 3) float32 in 0 to 255. Where the clone cannot work it is blended as it is, under
         the mask's soft edge.
     """
-    photo = region.cut(canvas)
+    photo = region.crop(canvas)
     added = membrane(patch, photo, region.mask)
     mixed = patch - photo
     if added is not None:

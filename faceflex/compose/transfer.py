@@ -148,7 +148,7 @@ def _resample(
     across += np.arange(region.size[0], dtype=np.float32)
     down += np.arange(region.size[1], dtype=np.float32)[:, None]
     # In a large face the finest detail spans pixels, and the quicker kernel loses none of it.
-    method = cv2.INTER_LANCZOS4 if region.step == 1 else cv2.INTER_CUBIC
+    method = cv2.INTER_LANCZOS4 if region.stride == 1 else cv2.INTER_CUBIC
     mapped = cv2.remap(picture, across, down, method, borderMode=cv2.BORDER_REFLECT)
     return mapped.astype(np.float32)
 
@@ -164,14 +164,14 @@ def _shift(
         upper, lower = (part.from_crop(f) for f in fields)
         return merge_fields(warp, upper, lower, x, y)
 
-    if region.step == 1:
+    if region.stride == 1:
         return joined(region, x, y)
     # It is sharp along the mouth's line only; elsewhere a lower resolution will do.
-    shift = region.enlarge(joined(region.coarse, *region.coarse.coordinates()))
+    shift = region.upsample(joined(region.coarse, *region.coarse.coordinates()))
     rows, columns = window(warp.after, x, y, _LINE_ROOM)
     if rows.stop > rows.start and columns.stop > columns.start:
         at = rows, columns
-        shift[at] = joined(region.part(rows, columns), x[at], y[at])
+        shift[at] = joined(region.subregion(rows, columns), x[at], y[at])
     return shift
 
 
@@ -226,7 +226,7 @@ def transfer(
     record
         Also keep the region as it was warped.
     """
-    picture = region.cut(photo)
+    picture = region.crop(photo)
     before, after, style = change.before, change.after, change.style
     everywhere = np.ones((SIZE, SIZE), np.float32)
     if warp is None:

@@ -13,16 +13,16 @@ from typing import Any
 
 from faceflex.edit.editor import Editor
 from faceflex.edit.options import EditOptions, Target
-from faceflex.edit.photo_job import ReadSource, edit_photo_file
+from faceflex.edit.photo_job import OwnOutputError, ReadSource, edit_photo_file
 from faceflex.edit.result import OutputResult, PhotoResult
-from faceflex.errors import AssetError, FaceflexError, NoFaceError, UsageError, unforeseen
+from faceflex.errors import AssetError, FaceflexError, NoFaceError, UsageError, describe_unexpected
 from faceflex.parallel.process_pool import (
     WorkerCrashed,
     default_jobs,
-    one_thread,
+    use_one_thread,
 )
 from faceflex.parallel.run_tasks import run_tasks
-from faceflex.parallel.threads import in_order
+from faceflex.parallel.threads import run_in_threads
 
 Task = tuple[str, Target]
 
@@ -53,6 +53,8 @@ def edit_photo(
             yield result
     except (AssetError, UsageError):
         raise  # A model's fault, or the command's: it would be the same with every photo.
+    except OwnOutputError:
+        yield PhotoResult(name, "skipped", own=True)
     except NoFaceError as error:
         yield PhotoResult(name, "no face", made, str(error))
     except FaceflexError as error:
@@ -60,7 +62,7 @@ def edit_photo(
     except Exception as error:
         if os.environ.get("FACEFLEX_DEBUG") and not isinstance(error, MemoryError):
             raise
-        yield PhotoResult(name, "failed", made, f"{name}: {unforeseen(error)}")
+        yield PhotoResult(name, "failed", made, f"{name}: {describe_unexpected(error)}")
     else:
         kind = "failed" if refused else "done" if made else "skipped"
         yield PhotoResult(name, kind, made, refused, reported=True)
@@ -72,7 +74,7 @@ def _read_path(argument: str) -> tuple[bytes | str, str]:
 
 def _work(shared: tuple[EditOptions, Editor], task: Task) -> Iterator[OutputResult | PhotoResult]:
     """Edit one photo in a process beside others."""
-    one_thread()
+    use_one_thread()
     options, editor = shared
     return edit_photo(options, editor, task, _read_path)
 
@@ -108,7 +110,7 @@ def _on_threads(
         return [(number, result) for result in edit_photo(options, editor, task, read)]
 
     todo = (partial(edit, numbered) for numbered in enumerate(_read_ahead(tasks, _AHEAD * jobs)))
-    for results in in_order(todo, jobs):
+    for results in run_in_threads(todo, jobs):
         yield from results
 
 
@@ -159,7 +161,7 @@ def edit_photos(
         ahead = _read_ahead(tasks, _AHEAD * count)
         results = run_tasks(_work, shared, ahead, jobs=count)
     else:
-        one_thread()  # For each output; and results do not depend on how many there are.
+        use_one_thread()  # For each output; and results do not depend on how many there are.
         threads = default_jobs() if jobs is None else jobs
         results = (
             (number, result)
@@ -169,7 +171,7 @@ def edit_photos(
     for number, result in results:
         if isinstance(result, WorkerCrashed):
             name = tasks[number][0]
-            reason = f"{name}: the process that edited it died ({result.how}); out of memory?"
+            reason = f"{name}: the process that edited it died ({result.reason}); out of memory?"
             yield number, PhotoResult(name, "failed", 0, reason)
         else:
             yield number, result

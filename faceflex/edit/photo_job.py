@@ -16,25 +16,36 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from faceflex.edit.automatic_strength import AutomaticStrength
 from faceflex.edit.contact_sheet import CELL
 from faceflex.edit.editor import Editor, OpenPhoto, Steps
 from faceflex.edit.options import EditOptions, Target, extras_of, outputs_of, suffix_of
-from faceflex.edit.request import Output, strength_name
-from faceflex.edit.result import FaceResult, OutputResult
-from faceflex.errors import PhotoError
-from faceflex.files import close_stdout, remove_stale_temp
+from faceflex.edit.request import AUTOMATIC, Output, strength_name
+from faceflex.edit.result import FaceResult, OutputResult, UnsureFace
+from faceflex.errors import FaceflexError, PhotoError
+from faceflex.files import discard_stdout, remove_stale_temp
 from faceflex.methods.base import Shot
-from faceflex.parallel.threads import in_order
+from faceflex.parallel.threads import run_in_threads
 from faceflex.photo import Photo, encode_photo, load_photo, write_file
 from faceflex.photo.formats import format_for
 from faceflex.photo.grid import thumbnail
-from faceflex.photo.provenance import can_mark, encode_marked
+from faceflex.photo.load import read_header
+from faceflex.photo.provenance import (
+    encode_with_provenance,
+    made_by_faceflex,
+    supports_provenance,
+)
 
 if TYPE_CHECKING:
     from faceflex.edit.contact_sheet import ContactSheet
     from faceflex.faces.recognition import IdentityMeter
 
 ReadSource = Callable[[str], tuple["bytes | str", str]]
+
+
+class OwnOutputError(FaceflexError):
+    """A photo is an output of faceflex that nobody asked to edit again."""
+
 
 _AT_WORK = 600e6  # Bytes of the pictures that threads may work on at once, beyond two.
 _PER_PIXEL, _PER_FACE_PIXEL = 8, 60  # Bytes that an output needs while it is made.
@@ -69,12 +80,16 @@ def edit_photo_file(
 
     Raises
     ------
+    OwnOutputError
+        If faceflex made the photo, and the target leaves such photos alone.
     FaceflexError
         If the photo cannot be read, has no face, or an output cannot be written.
     """
     source, name = read(argument)
+    if target.skip_edited and made_by_faceflex(read_header(source, name)[1]):
+        raise OwnOutputError(f"{name}: faceflex made it")
     photo = load_photo(source, name)
-    photo = photo.stripped() if options.strip else photo
+    photo = photo.without_metadata() if options.strip else photo
     suffix = suffix_of(argument, photo.format)
     planned = outputs_of(options, target, argument, suffix)
     extras = extras_of(options, target, argument, suffix)
@@ -97,11 +112,20 @@ def edit_photo_file(
         yield from job.run(outputs, shown, extras.get("sheet"), threads)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """One output: a shot for each face, and the automatic strengths found for each."""
+
+    output: Output
+    shots: Sequence[Shot]
+    automatic: Sequence[Sequence[AutomaticStrength]]
+
+
 @dataclass
 class _Made:
     """One output: its result, and its cell of the contact sheet."""
 
-    output: Output
+    plan: _Plan
     result: OutputResult | None = None
     cell: NDArray[np.uint8] | None = None
 
@@ -136,19 +160,36 @@ class _PhotoJob:
 
             crop = window(self.photo.rgb.shape, [f.face for f in self.opened.faces])
             sheet = ContactSheet(self.photo.rgb[crop])
-        shots = [o.shot(self.options.request.samples) for o in shown]
-        self._explain(shots)
+        searches = (partial(self._plan, output) for output in shown)
+        plans = list(run_in_threads(searches, min(threads, self._room(), len(shown))))
+        self._explain(plans)
         wanted = {o.path for o in outputs}
         tasks = (
-            partial(self._make, output, shot, steps, output.path in wanted, crop)
-            for output, shot, steps in zip(shown, shots, self.opened.changes(shots), strict=True)
+            partial(self._make, plan, steps, plan.output.path in wanted, crop)
+            for plan, steps in zip(plans, self._changes(plans), strict=True)
         )
-        for made in in_order(tasks, min(threads, self._room(), len(shown))):
+        for made in run_in_threads(tasks, min(threads, self._room(), len(shown))):
             self._show(sheet, made)
             if made.result is not None:
                 yield self._timed(made.result)
         if sheet is not None and sheet_path is not None:
             _write_png(sheet_path, sheet.draw(), self.options.overwrite)
+
+    def _plan(self, output: Output) -> _Plan:
+        """Return a shot for each face, automatic strengths found."""
+        shot, count = output.shot(self.options.request.samples), len(self.opened.faces)
+        if not output.automatic:
+            return _Plan(output, [shot] * count, [()] * count)
+        limit = self.options.max_identity_distance
+        found = self.opened.automatic(shot, output.automatic, max_distance=limit)
+        return _Plan(output, [s for s, _ in found], [strengths for _, strengths in found])
+
+    def _changes(self, plans: Sequence[_Plan]) -> Iterator[Steps]:
+        """Yield what is done to each face, for each output."""
+        if any(plan.output.automatic for plan in plans):
+            yield from (self.opened.steps_for_each(plan.shots) for plan in plans)
+        else:  # All faces have the same shot.
+            yield from self.opened.changes([plan.shots[0] for plan in plans])
 
     def _timed(self, result: OutputResult) -> OutputResult:
         """Return a result with the seconds since the one before it."""
@@ -168,23 +209,23 @@ class _PhotoJob:
 
     def _make(
         self,
-        output: Output,
-        shot: Shot,
+        plan: _Plan,
         steps: Steps,
         wanted: bool,
         crop: tuple[slice, slice] | None,
     ) -> _Made:
         """Make one output; several threads do so at once."""
         picture = self.opened.compose(steps)
-        made = _Made(output)
+        made = _Made(plan)
         if crop is not None:
             made.cell = thumbnail(picture[crop], CELL)
         if wanted:
-            made.result = self._write(output, shot, picture)
+            made.result = self._write(plan, picture)
         return made
 
-    def _write(self, output: Output, shot: Shot, picture: NDArray[np.uint8]) -> OutputResult:
+    def _write(self, plan: _Plan, picture: NDArray[np.uint8]) -> OutputResult:
         """Write an output, unless it is refused; return its result."""
+        output = plan.output
         distances: list[float | None] = [None] * len(self.opened.faces)
         if self.meter is not None:
             with self.lock:
@@ -192,7 +233,13 @@ class _PhotoJob:
         photo, options = self.photo, self.options
         where = "-" if output.path is None else str(output.path)
         result = OutputResult(
-            photo.name, where, output.attribute, output.strength, output.sample, output.settings
+            photo.name,
+            where,
+            output.attribute,
+            output.strength,
+            output.sample,
+            output.settings,
+            output.automatic,
         )
         limit = options.max_identity_distance
         worst = max((d for d in distances if d is not None), default=0.0)
@@ -200,10 +247,10 @@ class _PhotoJob:
             reason = f"identity distance {worst:.3f} exceeds {limit:g}; not written"
             return replace(result, output=None, error=f"{where}: {reason}")
         form = photo.format if output.path is None else _format(output.path, photo)
-        provenance = self.opened.editor.provenance(shot)
+        provenance = self.opened.editor.provenance(plan.shots)
         # Credentials say more than a photo without metadata should.
         hidden = options.strip and photo.credentials
-        data = encode_marked(
+        data = encode_with_provenance(
             photo,
             picture,
             form,
@@ -219,13 +266,19 @@ class _PhotoJob:
         c2pa, notes = self._kept()
         return replace(
             result,
-            provenance=provenance if options.provenance and can_mark(form) else None,
-            faces=self._face_results(distances),
+            provenance=provenance if options.provenance and supports_provenance(form) else None,
+            faces=self._face_results(distances, plan),
+            left_alone=self._left_alone(),
             c2pa=c2pa,
             notes=notes,
         )
 
-    def _face_results(self, distances: Sequence[float | None]) -> list[FaceResult]:
+    def _left_alone(self) -> list[UnsureFace]:
+        """Return the faces that nobody chose because the detector is unsure of them."""
+        faces = () if self.options.faces else self.opened.left_alone
+        return [UnsureFace(f.index, f.box, round(f.score, 4)) for f in faces]
+
+    def _face_results(self, distances: Sequence[float | None], plan: _Plan) -> list[FaceResult]:
         return [
             FaceResult(
                 a.face.index,
@@ -233,8 +286,11 @@ class _PhotoJob:
                 round(a.face.score, 4),
                 None if distance is None else round(distance, 4),
                 a.warnings,
+                automatic,
             )
-            for a, distance in zip(self.opened.faces, distances, strict=True)
+            for a, distance, automatic in zip(
+                self.opened.faces, distances, plan.automatic, strict=True
+            )
         ]
 
     def _kept(self) -> tuple[str, list[str]]:
@@ -249,11 +305,11 @@ class _PhotoJob:
 
     def _show(self, sheet: ContactSheet | None, made: _Made) -> None:
         """Put an output on the contact sheet."""
-        output = made.output
-        if sheet is None or made.cell is None or output.strength is None:
+        output = made.plan.output
+        if sheet is None or made.cell is None or output.attribute is None:
             return
         row = f"sample {output.sample}" if self.options.request.samples > 1 else ""
-        caption = f"{output.attribute} {strength_name(output.strength)}"
+        caption = f"{output.attribute} {_shown_strength(made.plan)}"
         sheet.add(f"{output.attribute} {row}".rstrip(), caption, made.cell)
 
     def _identity_meter(self) -> IdentityMeter | None:
@@ -261,22 +317,23 @@ class _PhotoJob:
         limit = self.options.max_identity_distance
         if limit is None and not self.options.identity:
             return None
-        from faceflex.faces.recognition import IdentityMeter, available
+        from faceflex.faces.recognition import IdentityMeter, descriptor_available
 
-        if limit is None and not available():
+        if limit is None and not descriptor_available():
             return None
         points = [a.face.points for a in self.opened.faces]
         return IdentityMeter(self.opened.editor.finder.landmarks, self.photo.rgb, points)
 
-    def _explain(self, shots: Sequence[Shot]) -> None:
+    def _explain(self, plans: Sequence[_Plan]) -> None:
         """Write the stages of the strongest edit, a folder for each face."""
         if self.options.explain is None:
             return
         from faceflex.edit.stages import draw_stages, stages_sheet
 
-        strongest = max(shots, key=lambda shot: sum(abs(v) for _, v in shot.settings))
         place = self.options.explain / self.label
         for number, face in enumerate(self.opened.faces):
+            shots = [plan.shots[number] for plan in plans]
+            strongest = max(shots, key=lambda shot: sum(abs(v) for _, v in shot.settings))
             stages = draw_stages(self.opened, number, strongest)
             folder = place / f"face-{face.face.index}"
             remove_stale_temp(folder)
@@ -291,6 +348,27 @@ class _PhotoJob:
                     _write_png(folder / name, picture, self.options.overwrite)
 
 
+def _shown_strength(plan: _Plan) -> str:
+    """Return the strength of an output for its caption; of automatic ones, each face's, and scores.
+
+    ``1.25 (0.12 to 0.83)``; faces stand side by side.
+    """
+    if plan.output.strength is not None:
+        return strength_name(plan.output.strength)
+    swept = [
+        found
+        for strengths in plan.automatic
+        for found in strengths
+        if found.control == plan.output.attribute
+    ]
+    told = [
+        f"{strength_name(f.strength)} ({f.score_before:.2f} to {f.score_after:.2f})" for f in swept
+    ]
+    if len(told) > 2:  # There is room for two.
+        return f"{AUTOMATIC} {'/'.join(strength_name(f.strength) for f in swept)}"
+    return ", ".join(told)
+
+
 def _format(path: Path, photo: Photo) -> str:
     """Return the photo's own format, unless the output's name asks for another."""
     suffix = path.suffix.lower()
@@ -303,7 +381,7 @@ def _to_stdout(data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except OSError as error:
-        close_stdout()
+        discard_stdout()
         raise PhotoError(f"standard output: cannot be written ({error.strerror})") from None
 
 

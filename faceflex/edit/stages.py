@@ -56,12 +56,12 @@ def draw_stages(opened: OpenPhoto, number: int, shot: Shot) -> dict[str, Picture
                 "motion": _grid(face.crop, stages.warp),
                 "the photo, warped": _fit(stages.warped),
                 "warp residual": _large(128 + 3 * 255 * stages.residual),
-                "new content": _fit(_marked(region.cut(rgb), stages.new)),
+                "new content": _fit(_marked(region.crop(rgb), stages.new)),
             }
     return pictures | {
-        "mask": _fit(_marked(region.cut(rgb), region.mask)),
-        "photo": _fit(region.cut(rgb)),
-        "result": _fit(region.cut(result)),
+        "mask": _fit(_marked(region.crop(rgb), region.mask)),
+        "photo": _fit(region.crop(rgb)),
+        "result": _fit(region.crop(result)),
     }
 
 
@@ -107,8 +107,8 @@ def _grid(crop: Picture, warp: FaceWarp) -> Picture:
     line = (np.arange(GRID) + 0.5) * (SIZE / GRID) - 0.5
     x, y = np.meshgrid(line, line)
     for field, colour, rows in (
-        (warp.upper, (30, 90, 220), y < warp.after.line.mean()),
-        (warp.lower, (220, 60, 40), y >= warp.after.line.mean()),
+        (warp.upper, (30, 90, 220), y < warp.after.midline.mean()),
+        (warp.lower, (220, 60, 40), y >= warp.after.midline.mean()),
     ):
         # Where a node's pixel comes from; drawn as the arrow from there to the node.
         for i, j in zip(*np.nonzero(rows), strict=True):

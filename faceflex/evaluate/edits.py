@@ -22,7 +22,7 @@ from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.landmark_groups import OUTER_LIPS
 from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.mask import face_outline
-from faceflex.faces.recognition import FaceDescriptor, distance
+from faceflex.faces.recognition import FaceDescriptor, descriptor_distance
 from faceflex.models.attribute_classifier import AttributeClassifier, load_classifier
 
 PASS = 0.8
@@ -101,7 +101,7 @@ class Instruments:
     ) -> Measurement:
         """Measure the face near ``points`` (68, 2) of an (H, W, 3) uint8 picture."""
         # Twice: where landmarks are found should not depend on where the search began.
-        landmarks = self.landmarks.again(picture, self.landmarks.again(picture, points))
+        landmarks = self.landmarks.refine(picture, self.landmarks.refine(picture, points))
         crop = align(picture, landmarks).crop
         score = float(self.classifier.scores(crop[None])[0, self.column(attribute)])
         return Measurement(landmarks, score, self.descriptor(picture, landmarks))
@@ -202,7 +202,7 @@ def _figures(
     row: Row = {
         "score_before": before.score,
         "score": after.score,
-        "identity_distance": distance(before.descriptor, after.descriptor),
+        "identity_distance": descriptor_distance(before.descriptor, after.descriptor),
         "sharpness_hull": measures.sharpness(b, hull) / max(measures.sharpness(a, hull), 1e-6),
         "sharpness_mouth": measures.sharpness(b, mouths[1])
         / max(measures.sharpness(a, mouths[0]), 1e-6),
@@ -215,7 +215,7 @@ def _figures(
         row |= {
             "nearer": measures.nearer(before.points, after.points, goal.points),
             "real_score": goal.score,
-            "real_identity_distance": distance(before.descriptor, goal.descriptor),
+            "real_identity_distance": descriptor_distance(before.descriptor, goal.descriptor),
         }
     return {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}
 

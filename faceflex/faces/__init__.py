@@ -1,4 +1,4 @@
-"""Faces in a photo: detection, landmarks, alignment and masks. Nothing here knows of models."""
+"""Faces in a photo: detection, landmarks, alignment and masks; independent of any model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 __all__ = ["MIN_SCORE", "Face", "find_faces"]
 
 MIN_SCORE = -0.1
-"""What the detector is less sure of than this is left alone unless it is asked for."""
+"""Detector score below which a face is edited only when it is selected explicitly."""
 
 
-def __getattr__(name: str) -> Any:  # The command line's help needs neither dlib nor OpenCV.
+def __getattr__(name: str) -> Any:  # Lazy: the command line's help needs neither dlib nor OpenCV.
     if name not in __all__:
         raise AttributeError(f"module 'faceflex.faces' has no attribute {name!r}")
     from faceflex.faces import find

@@ -1,10 +1,10 @@
 """Similarity alignment of a face to the square template, and its exact inverse.
 
-Training and editing both come through :func:`estimate_similarity` and :func:`warp_to_template`,
-so a network always meets faces cut the way it learned them.
+Training and editing both use :func:`estimate_similarity` and :func:`warp`, so a network always gets
+crops like those it was trained on.
 
-Source of the least-squares similarity: Umeyama, "Least-squares estimation of transformation
-parameters between two point patterns", IEEE PAMI 13(4), 1991.
+Least-squares similarity: Umeyama, "Least-squares estimation of transformation parameters between
+two point patterns", IEEE PAMI 13(4), 1991.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.faces.landmark_groups import LEFT_EYE, RIGHT_EYE
+
 SIZE = 128
 """Side of the aligned crop in pixels."""
 
-# A face bigger than this many times the crop is shrunk by whole pixel areas first.
+# Factor of supersampling; of a face larger than this many crops, the photo is halved first.
 _MAX_SUPERSAMPLING = 8
 
 
 @cache
 def template(size: int = SIZE) -> NDArray[np.float32]:
-    """Return the 68 template points for a crop of ``size`` pixels.
+    """Return the template: the 68 landmarks of a frontal mean face, in a crop of ``size`` pixels.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def template(size: int = SIZE) -> NDArray[np.float32]:
     """
     text = resources.files("faceflex.assets").joinpath("template68.csv").read_text()
     points = np.loadtxt(text.splitlines(), delimiter=",", skiprows=1, dtype=np.float64)
-    # Pixel centres sit at whole numbers: scaling keeps the crop's edges, not its first centre.
+    # Pixel centres are at integers: scaling keeps the crop's edges, not its first pixel's centre.
     scaled = ((points + 0.5) * (size / SIZE) - 0.5).astype(np.float32)
     scaled.setflags(write=False)
     return scaled
@@ -48,14 +50,14 @@ def template(size: int = SIZE) -> NDArray[np.float32]:
 def estimate_similarity(
     points: NDArray[np.floating], target: NDArray[np.floating] | None = None
 ) -> NDArray[np.float64]:
-    """Find the rotation, scale and shift that best map ``points`` onto ``target``.
+    """Estimate the rotation, scale and translation that best map ``points`` onto ``target``.
 
     Parameters
     ----------
     points
         (N, 2) landmarks in pixels of the photo.
     target
-        (N, 2) points to reach; the 68-point template by default.
+        (N, 2) corresponding points; the 68-point template by default.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def estimate_similarity(
     spread = float((a * a).sum())
     if not np.isfinite(spread) or spread < 1e-9:
         raise ValueError("landmarks coincide or are not finite, so no alignment exists")
-    # In the plane, the best similarity is a single complex number.
+    # In the plane, a similarity's linear part is one complex number.
     cos = float((a * b).sum()) / spread
     sin = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / spread
     linear = np.array([[cos, -sin], [sin, cos]])
@@ -104,32 +106,32 @@ def transform_points(
 
 
 def scale_of(matrix: NDArray[np.floating]) -> float:
-    """Return the scale of a similarity: target pixels per photo pixel."""
+    """Return the scale of a (2, 3) similarity: target pixels per source pixel."""
     return float(np.hypot(matrix[0, 0], matrix[1, 0]))
 
 
 def fit_error(points: NDArray[np.floating]) -> float:
-    """Return how badly landmarks fit the template after alignment.
+    """Return the residual of aligning 68 landmarks to the template.
 
     Returns
     -------
-    Root mean square distance in pixels of the 128-pixel crop. Frontal faces stay below 5;
-    collages, close-ups and failed landmarks exceed 10.
+    Root mean square distance in pixels of the 128-pixel crop: below 5 for frontal faces, above 10
+    for collages, extreme close-ups and wrong landmarks.
     """
     moved = transform_points(estimate_similarity(points), points)
     return float(np.sqrt(((moved - template()) ** 2).sum(axis=1).mean()))
 
 
 @dataclass(frozen=True)
-class Aligned:
-    """A face cut to the template.
+class AlignedCrop:
+    """A face crop, aligned to the template.
 
     Attributes
     ----------
     crop
-        (size, size, 3) uint8 RGB; pixels from outside the photo are reflected.
+        (size, size, 3) uint8 RGB; outside the photo its reflection (``BORDER_REFLECT_101``).
     valid
-        (size, size) bool; False where the photo had no pixel.
+        (size, size) bool; False outside the photo.
     matrix
         (2, 3) similarity, photo pixels to crop pixels.
     """
@@ -144,8 +146,8 @@ class Aligned:
         return invert(self.matrix)
 
 
-def _scaled(matrix: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
-    """Compose ``matrix`` with an enlargement of its target by ``factor`` (edges kept)."""
+def _scale_target(matrix: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """Return ``matrix`` with its target scaled by ``factor`` about the corner of the image."""
     out = matrix * factor
     out[:, 2] += 0.5 * factor - 0.5
     return out
@@ -156,8 +158,8 @@ def warp(
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Resample ``image`` through ``matrix`` into a square of ``size`` pixels.
 
-    Shrinking averages over areas (supersampling, then a box filter), so that big faces do not
-    alias; enlarging is bicubic. Outside the image, its reflection is read.
+    Downscaling is antialiased (supersampling, then a box filter); upscaling is bicubic. Outside
+    the image, its reflection is read.
 
     Parameters
     ----------
@@ -170,12 +172,12 @@ def warp(
 
     Returns
     -------
-    The (size, size, 3) uint8 picture and the (size, size) bool map of pixels that lie inside.
+    The (size, size, 3) uint8 result, and (size, size) bool: True for pixels inside the image.
     """
     m = np.asarray(matrix, dtype=np.float64)
     scale = scale_of(m)
     source = image
-    # Very large faces: whole-area halving first keeps the supersampled picture small.
+    # Very large faces: halving the source first bounds the size of the supersampled result.
     while scale * _MAX_SUPERSAMPLING < 1.0 and min(source.shape[:2]) >= 4:
         h, w = source.shape[:2]
         even = source[: h - h % 2, : w - w % 2]
@@ -185,35 +187,35 @@ def warp(
         scale = scale_of(m)
     factor = int(min(_MAX_SUPERSAMPLING, max(1, np.ceil(1.0 / scale))))
     big = (size * factor, size * factor)
-    scaled = _scaled(m, factor)
+    fine = _scale_target(m, factor)
     flags = cv2.INTER_LINEAR if factor > 1 else cv2.INTER_CUBIC
-    picture = cv2.warpAffine(source, scaled, big, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    warped = cv2.warpAffine(source, fine, big, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     inside = np.full(source.shape[:2], 255, np.uint8)
-    mask = cv2.warpAffine(inside, scaled, big, flags=cv2.INTER_LINEAR, borderValue=0)
+    valid = cv2.warpAffine(inside, fine, big, flags=cv2.INTER_LINEAR, borderValue=0)
     if factor > 1:
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-        mask = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(picture), mask > 127
+        warped = cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)
+        valid = cv2.resize(valid, (size, size), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(warped), valid > 127
 
 
 def face_flex_matrix(points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the (2, 3) similarity that cuts a face as Face Flex does.
+    """Return the (2, 3) similarity, photo to crop, of Face Flex's own alignment.
 
-    The eyes are levelled; a square around landmarks 0, 16, 24 and 8 has 0.3 of its side added all
-    around and lies 0.15 of that higher. Unlike there, the picture is levelled too, and a square
-    that reaches over the photo's edge stays a square.
+    The face is rotated until its eyes are level; the bounding square of landmarks 0, 16, 24 and 8
+    is padded by 0.3 of its side and moved up by 0.15 of the result. Unlike Face Flex, pixels are
+    rotated too, and a square that exceeds the photo stays a square.
     """
     p = np.asarray(points, np.float64)
-    across = p[42:48].mean(axis=0) - p[36:42].mean(axis=0)
-    angle = -np.arctan2(across[1], across[0])
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    level = p @ turn.T
-    left, right, top, bottom = level[0, 0], level[16, 0], level[24, 1], level[8, 1]
+    eye_axis = p[LEFT_EYE].mean(axis=0) - p[RIGHT_EYE].mean(axis=0)
+    angle = -np.arctan2(eye_axis[1], eye_axis[0])
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    rotated = p @ rotation.T
+    left, right, top, bottom = rotated[0, 0], rotated[16, 0], rotated[24, 1], rotated[8, 1]
     side = max(right - left, bottom - top)
     size = max(side * 1.6, 1e-6)
     corner = np.array([(left + right - size) / 2, (top + bottom - size) / 2 - 0.15 * size])
     scale = SIZE / size
-    return np.column_stack([scale * turn, -scale * corner])
+    return np.column_stack([scale * rotation, -scale * corner])
 
 
 def align(
@@ -221,8 +223,8 @@ def align(
     points: NDArray[np.floating],
     margin: int = 0,
     crop: str = "template",
-) -> Aligned:
-    """Cut a face out of a photo.
+) -> AlignedCrop:
+    """Crop and align a face.
 
     Parameters
     ----------
@@ -231,16 +233,16 @@ def align(
     points
         (68, 2) landmarks in pixels of the photo.
     margin
-        Extra pixels kept on every side of the 128-pixel crop, at the same scale.
+        Padding in pixels on every side of the 128-pixel crop, at the same scale.
     crop
-        ``template``: all landmarks as near to the template as they can be; ``face-flex``: see
+        ``template``: least-squares similarity to the template; ``face-flex``:
         :func:`face_flex_matrix`.
 
     Returns
     -------
-    The crop (side ``128 + 2 * margin``), its validity map and the matrix.
+    The crop, of side ``128 + 2 * margin``.
     """
     matrix = estimate_similarity(points) if crop == "template" else face_flex_matrix(points)
     matrix[:, 2] += margin
     pixels, valid = warp(image, matrix, SIZE + 2 * margin)
-    return Aligned(pixels, valid, matrix)
+    return AlignedCrop(pixels, valid, matrix)

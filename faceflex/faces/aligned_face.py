@@ -1,4 +1,4 @@
-"""A face of a photo, aligned and measured: what every way of editing starts from."""
+"""A face aligned to the template, with its lips, region and blur: the input of every method."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from faceflex.faces.sharpness import estimate_blur
 
 @dataclass(frozen=True)
 class AlignedFace:
-    """A face in the frame of the template: the geometry that all models share.
+    """A face in the template's frame, the coordinates that all models share.
 
     Attributes
     ----------
     face
-        Where it is in the photo.
+        Detection and landmarks in the photo.
     crop
-        (128, 128, 3) uint8 RGB: the face cut to the template.
+        (128, 128, 3) uint8 RGB, aligned to the template.
     landmarks
         (68, 2) float32 in pixels of the crop.
     lips
-        The edges of the inner lips, in pixels of the crop.
+        Contours of the inner lips, in pixels of the crop.
     matrix
         (2, 3) float64 similarity, photo pixels to crop pixels.
     region
-        The part of the photo that an edit touches; None when it lies outside.
+        Region of interest that an edit changes; None when the face lies outside the photo.
     blur
-        Standard deviation in pixels of the photo of the blur of its edges.
+        Sigma of the Gaussian blur of the region's edges, in pixels of the photo.
     warnings
         What makes a good edit unlikely, a phrase each.
     """
@@ -50,18 +50,18 @@ class AlignedFace:
 
 
 def align_faces(rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[AlignedFace]:
-    """Align faces to the template and measure what composition needs.
+    """Align faces to the template; measure lips, region and blur for composition.
 
     Parameters
     ----------
     rgb
         (H, W, 3) uint8 photo.
     faces
-        Which of its faces.
+        Detected faces.
 
     Returns
     -------
-    As many aligned faces, in their order.
+    Aligned faces, in the same order.
     """
     return [_align(rgb, face) for face in faces]
 
@@ -77,5 +77,5 @@ def _align(rgb: NDArray[np.uint8], face: Face) -> AlignedFace:
         find_lips(rgb, face.points),
         aligned.matrix,
         region,
-        estimate_blur(region.cut(rgb)) if region is not None else 0.0,
+        estimate_blur(region.crop(rgb)) if region is not None else 0.0,
     )

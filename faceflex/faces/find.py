@@ -1,4 +1,4 @@
-"""Detection and landmarks together: the faces of a photo, numbered left to right."""
+"""Detection and landmarks combined: the faces of a photo, numbered left to right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from faceflex.faces import MIN_SCORE
 from faceflex.faces.align import estimate_similarity, warp
-from faceflex.faces.detect import Detection, detect, look_again
+from faceflex.faces.detect import Detection, confirm_detection, detect
 from faceflex.faces.landmarks import FRAME, LandmarkModel, frame_box, frame_template
 
 _MIN_SIDE = 12.0
@@ -25,9 +25,9 @@ class Face:
     Attributes
     ----------
     index
-        Its number, 1 for the leftmost.
+        Number of the face, from 1 at the left.
     box
-        Left, top, right, bottom of the detector's box in pixels of the photo; may reach outside.
+        Left, top, right, bottom of the detection in pixels of the photo; may exceed it.
     score
         The detector's confidence; see :class:`faceflex.faces.detect.Detection`.
     points
@@ -41,7 +41,7 @@ class Face:
 
     @property
     def width(self) -> int:
-        """Width of the box in pixels."""
+        """Width of the box in pixels of the photo."""
         return self.box[2] - self.box[0]
 
 
@@ -57,7 +57,7 @@ def find_faces(
     image
         (H, W, 3) uint8 RGB photo.
     model
-        Landmark predictor or its file; the bundled one by default.
+        Landmark predictor, or its file; the bundled one by default.
     detector
         As for :func:`faceflex.faces.detect.detect`.
 
@@ -69,34 +69,34 @@ def find_faces(
         from faceflex.assets import resolve
 
         model = LandmarkModel(model or resolve("landmarks68"))
-    known: dict[Detection, NDArray[np.float32]] = {}
+    landmarks: dict[Detection, NDArray[np.float32]] = {}
 
-    def points_of(one: Detection) -> NDArray[np.float32]:
-        if one not in known:
-            known[one] = model.find(image, one.centre, one.side, one.degrees)
-        return known[one]
+    def predict(d: Detection) -> NDArray[np.float32]:
+        if d not in landmarks:
+            landmarks[d] = model.find(image, d.centre, d.side, d.degrees)
+        return landmarks[d]
 
-    def is_face(one: Detection) -> bool:
+    def confirm(d: Detection) -> bool:
         if detector != "hog":
             return True
-        frame, _ = warp(image, estimate_similarity(points_of(one), frame_template()), FRAME)
+        frame, _ = warp(image, estimate_similarity(predict(d), frame_template()), FRAME)
         x, y, side = frame_box()
-        return look_again(frame, (x, y), side)
+        return confirm_detection(frame, (x, y), side)
 
-    found = [d for d in detect(image, detector, is_face) if d.side >= _MIN_SIDE]
-    found.sort(key=lambda d: d.centre)
+    detections = [d for d in detect(image, detector, confirm) if d.side >= _MIN_SIDE]
+    detections.sort(key=lambda d: d.centre)
     faces = []
-    for number, one in enumerate(found, start=1):
-        (x, y), half = one.centre, one.side / 2
+    for index, d in enumerate(detections, start=1):
+        (x, y), half = d.centre, d.side / 2
         box = (round(x - half), round(y - half), round(x + half), round(y + half))
-        faces.append(Face(number, box, one.score, points_of(one)))
+        faces.append(Face(index, box, d.score, predict(d)))
     return faces
 
 
 class FaceFinder:
-    """Detector and landmark predictor together; loads its files when first needed.
+    """Face detector and landmark predictor, loaded at first use.
 
-    Sent to another process, it loads them there.
+    Pickles by its parameters: another process loads the files itself, once.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class FaceFinder:
     detector
         ``hog`` or ``cnn``.
     min_score
-        A face of which the detector is less sure than this is left alone unless it is chosen.
+        Detector score below which a face is edited only when it is selected explicitly.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class FaceFinder:
         self.detector, self.min_score = detector, min_score
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _shared_finder, (self._landmark_model, self.detector, self.min_score)
+        return _cached_finder, (self._landmark_model, self.detector, self.min_score)
 
     @cached_property
     def landmarks(self) -> LandmarkModel:
@@ -133,6 +133,6 @@ class FaceFinder:
 
 
 @lru_cache(maxsize=2)
-def _shared_finder(landmark_model: str | Path, detector: str, min_score: float) -> FaceFinder:
-    """Return this process' finder of such a kind."""
+def _cached_finder(landmark_model: str | Path, detector: str, min_score: float) -> FaceFinder:
+    """Return this process' finder with these parameters."""
     return FaceFinder(landmark_model, detector, min_score)

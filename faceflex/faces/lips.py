@@ -1,9 +1,9 @@
-"""The edges of the inner lips, found in the photo.
+"""Contours of the inner lips, refined from landmarks by the photo's colours.
 
-Landmarks say where a mouth is to a few pixels; a closing mouth must know where teeth end and lips
-begin. Lips are modelled by their colour in this very photo; each edge is the smooth path, near the
-landmarks, that has lip on one side and something else on the other (dynamic programming over the
-columns of the mouth). Where lips touch, their line is the darkest path.
+Landmarks locate a mouth to a few pixels; closing it needs the exact border of lips and teeth. A
+Gaussian models the colour of the lips in this photo; each contour is the smooth path near the
+landmarks along which the Mahalanobis distance to it rises most (dynamic programming over columns).
+Where the lips touch, their common contour is the darkest path.
 """
 
 from __future__ import annotations
@@ -15,25 +15,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.align import estimate_similarity, transform_points, warp
-from faceflex.faces.landmark_groups import INNER_LOWER_LIP, INNER_UPPER_LIP
+from faceflex.faces.landmark_groups import (
+    CENTRAL_INNER_LIPS,
+    CENTRAL_OUTER_LIPS,
+    INNER_LIPS,
+    INNER_LOWER_LIP,
+    INNER_MOUTH_CORNERS,
+    INNER_UPPER_LIP,
+    OUTER_LIPS,
+    OUTER_MOUTH_CORNERS,
+)
 
 SAMPLES = 65
-CLOSED = 1.0
-"""Lips less than this far apart, in pixels of the 128-pixel crop, touch."""
+"""Columns at which contours of lips are sampled, from one corner of the mouth to the other."""
+CLOSED_GAP = 1.0
+"""Gap in pixels of the 128-pixel crop below which lips count as touching."""
 
-_FINE = 4  # Pixels of the mouth's picture to one of the crop.
+_SCALE = 4  # Pixels of the mouth's image to one of the crop.
 _CORNER = (32.0, 68.0)  # Its upper left corner, in pixels of the crop, ...
 _SIDE = 64  # ... and its side.
 _STEP = 0.25
-# How far from the landmarks' curve an edge is looked for: upper lip, lower lip, line of a closed
-# mouth. Below a lower lip's edge there may be its gloss.
-_REACH = (4.0, 2.25, 3.0)
-_STIFF, _HOLD = 2.5, 0.08  # What a bend costs, and what distance from the landmarks costs.
-_LIMIT = 4.0  # The most that a distance from the lips' colour counts.
+# Search range around the landmarks' curve: upper lip, lower lip, contour of a closed mouth. Small
+# for the lower lip, below whose contour there may be gloss.
+_RANGE = (4.0, 2.25, 3.0)
+_BENDING_COST, _OFFSET_COST = 2.5, 0.08  # Of the slope of a path, and of its distance to landmarks.
+_MAX_DISTANCE = 4.0  # Mahalanobis distances are clipped here.
 
-# Between 1 and 4 pixels, landmarks may be wrong about lips being apart: what shows there must be
-# less red than lips (teeth) or much darker (the mouth), in units of CIE Lab.
-_SURELY_OPEN, _LESS_RED, _DARKER = 4.0, 3.5, 20.0
+# Landmarks with a gap of 1 to 4 pixels may be wrong: the interior must be less red than the lips
+# (teeth) or much darker (the mouth's cavity), in units of CIE Lab.
+_CERTAIN_GAP, _LESS_RED, _DARKER = 4.0, 3.5, 20.0
 
 Floats = NDArray[np.float32]
 
@@ -46,14 +56,14 @@ def middle_mean(values: NDArray[np.floating]) -> float:
 
 @dataclass(frozen=True)
 class Lips:
-    """The edges of the inner lips, column by column.
+    """Contours of the inner lips, sampled at columns.
 
     Attributes
     ----------
     x
-        (65,) from the left to the right corner, in pixels of the crop.
+        (65,) from the left to the right corner of the mouth, in pixels of the crop.
     upper, lower
-        (65,) y of the upper and of the lower lip's edge.
+        (65,) y of the upper and of the lower lip's contour.
     """
 
     x: Floats
@@ -62,24 +72,24 @@ class Lips:
 
     @property
     def gap(self) -> float:
-        """Distance between the lips in the middle of the mouth."""
+        """Mean distance between the lips over the middle third of the mouth."""
         return middle_mean(self.lower - self.upper)
 
     @property
     def open(self) -> bool:
-        """Whether anything shows between the lips."""
-        return self.gap >= CLOSED
+        """Whether the lips are apart."""
+        return self.gap >= CLOSED_GAP
 
     @property
-    def line(self) -> Floats:
-        """(65,) y of the line midway between the lips."""
+    def midline(self) -> Floats:
+        """(65,) y midway between the lips."""
         return np.float32((self.upper + self.lower) / 2)
 
 
-def _curve(points: NDArray[np.floating], inner: tuple[int, ...], x: Floats) -> Floats:
-    """Return the y at ``x`` of a smooth curve (cubic Hermite) through five landmarks."""
-    px = np.maximum.accumulate(points[list(inner), 0].astype(np.float64) + 1e-3 * np.arange(5))
-    py = points[list(inner), 1].astype(np.float64)
+def _hermite(points: NDArray[np.floating], group: tuple[int, ...], x: Floats) -> Floats:
+    """Evaluate at ``x`` the cubic Hermite spline through a group of five landmarks."""
+    px = np.maximum.accumulate(points[list(group), 0].astype(np.float64) + 1e-3 * np.arange(5))
+    py = points[list(group), 1].astype(np.float64)
     slope = np.diff(py) / np.maximum(np.diff(px), 0.5)
     middle = (slope[1:] + slope[:-1]) / 2
     tangent = np.concatenate(
@@ -98,20 +108,21 @@ def _curve(points: NDArray[np.floating], inner: tuple[int, ...], x: Floats) -> F
 
 
 def lips_from_landmarks(points: NDArray[np.floating]) -> Lips:
-    """Return the inner lips as (68, 2) landmarks in pixels of the crop have them."""
-    left = float(points[60, 0] + points[48, 0]) / 2
-    right = max(left + 1, float(points[64, 0] + points[54, 0]) / 2)
+    """Return the contours through (68, 2) landmarks, in pixels of the crop."""
+    outer, inner = points[list(OUTER_MOUTH_CORNERS), 0], points[list(INNER_MOUTH_CORNERS), 0]
+    left = float(inner[0] + outer[0]) / 2
+    right = max(left + 1, float(inner[1] + outer[1]) / 2)
     x = np.linspace(left, right, SAMPLES, dtype=np.float32)
-    upper, lower = (_curve(points, group, x) for group in (INNER_UPPER_LIP, INNER_LOWER_LIP))
-    return tidy_lips(x, upper, lower)
+    upper, lower = (_hermite(points, group, x) for group in (INNER_UPPER_LIP, INNER_LOWER_LIP))
+    return uncross_lips(x, upper, lower)
 
 
-def tidy_lips(x: Floats, upper: Floats, lower: Floats) -> Lips:
-    """Return lips that do not cross and meet at the corners."""
-    line, half = (upper + lower) / 2, np.maximum(lower - upper, 0) / 2
-    half *= np.minimum(1, np.minimum(np.arange(SAMPLES), np.arange(SAMPLES)[::-1]) / 2)
-    lips = Lips(x, np.float32(line - half), np.float32(line + half))
-    return lips if lips.open else Lips(x, np.float32(line), np.float32(line))
+def uncross_lips(x: Floats, upper: Floats, lower: Floats) -> Lips:
+    """Return lips from contours, made not to cross and to meet at the corners of the mouth."""
+    midline, half_gap = (upper + lower) / 2, np.maximum(lower - upper, 0) / 2
+    half_gap *= np.minimum(1, np.minimum(np.arange(SAMPLES), np.arange(SAMPLES)[::-1]) / 2)
+    lips = Lips(x, np.float32(midline - half_gap), np.float32(midline + half_gap))
+    return lips if lips.open else Lips(x, np.float32(midline), np.float32(midline))
 
 
 def interpolate_shift(
@@ -120,18 +131,18 @@ def interpolate_shift(
     lips: Lips,
     landmarks: NDArray[np.floating],
 ) -> Floats:
-    """Spread the shift of one inner lip's landmarks over the columns of the mouth.
+    """Interpolate the displacement of one inner lip's landmarks linearly at the lips' columns.
 
     Parameters
     ----------
     shift
-        (68, 2) how far each landmark moves, in pixels of the crop.
+        (68, 2) displacement of each landmark, in pixels of the crop.
     group
         :data:`~faceflex.faces.landmark_groups.INNER_UPPER_LIP`, or the lower one.
     lips
-        The inner lips, whose columns are meant.
+        Gives the columns.
     landmarks
-        (68, 2) where the landmarks are.
+        (68, 2) positions of the landmarks.
 
     Returns
     -------
@@ -143,7 +154,7 @@ def interpolate_shift(
 
 
 def find_lips(image: NDArray[np.uint8], points: NDArray[np.floating]) -> Lips:
-    """Find the inner lips of a face.
+    """Find the contours of a face's inner lips in a photo.
 
     Parameters
     ----------
@@ -154,108 +165,110 @@ def find_lips(image: NDArray[np.uint8], points: NDArray[np.floating]) -> Lips:
 
     Returns
     -------
-    Their edges, in pixels of the aligned 128-pixel crop.
+    The contours, in pixels of the aligned 128-pixel crop.
     """
     matrix = estimate_similarity(points)
-    own = transform_points(matrix, points)
-    first = lips_from_landmarks(own)
-    fine = matrix * _FINE
-    fine[:, 2] -= np.array(_CORNER) * _FINE
-    picture, _ = warp(image, fine, _SIDE * _FINE)
+    landmarks = transform_points(matrix, points)
+    initial = lips_from_landmarks(landmarks)
+    to_mouth = matrix * _SCALE
+    to_mouth[:, 2] -= np.array(_CORNER) * _SCALE
+    mouth, _ = warp(image, to_mouth, _SIDE * _SCALE)
     lab = cv2.cvtColor(
-        cv2.GaussianBlur(picture, (0, 0), 0.8).astype(np.float32) / 255, cv2.COLOR_RGB2Lab
+        cv2.GaussianBlur(mouth, (0, 0), 0.8).astype(np.float32) / 255, cv2.COLOR_RGB2Lab
     )
-    strange = _strangeness(lab, own)
-    if strange is None:
-        return first
-    if not first.open or not _shows(lab, own, first):
-        line = _path(cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5), first.x, first.line, 0.05)
-        return Lips(first.x, line, line)
-    upper = _edge(strange, first.x, first.upper, 1)
-    lower = _edge(strange, first.x, first.lower, -1)
-    return tidy_lips(first.x, upper, lower)
+    distance = _mahalanobis_map(lab, landmarks)
+    if distance is None:
+        return initial
+    if not initial.open or not _interior_visible(lab, landmarks, initial):
+        lightness = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
+        contour = _darkest_path(lightness, initial.x, initial.midline, 0.05)
+        return Lips(initial.x, contour, contour)
+    upper = _strongest_edge(distance, initial.x, initial.upper, 1)
+    lower = _strongest_edge(distance, initial.x, initial.lower, -1)
+    return uncross_lips(initial.x, upper, lower)
 
 
-def _fine(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return places of the crop in pixels of the mouth's picture."""
-    return np.float32((x - _CORNER[0]) * _FINE), np.float32((y - _CORNER[1]) * _FINE)
+def _to_mouth(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Convert pixels of the crop to pixels of the mouth's image."""
+    return np.float32((x - _CORNER[0]) * _SCALE), np.float32((y - _CORNER[1]) * _SCALE)
 
 
-def _shows(lab: Floats, points: NDArray[np.floating], lips: Lips) -> bool:
-    """Tell whether teeth or a dark mouth show between lips that landmarks have apart."""
-    if lips.gap > _SURELY_OPEN:
+def _interior_visible(lab: Floats, points: NDArray[np.floating], lips: Lips) -> bool:
+    """Return whether teeth or a dark cavity are visible between lips with a gap."""
+    if lips.gap > _CERTAIN_GAP:
         return True
     middle = slice(SAMPLES // 5, -SAMPLES // 5)
-    inside = _look(lab, lips.x[middle], lips.line[middle])
-    outer, inner = (points[list(k)] for k in ((50, 51, 52, 58, 57, 56), (61, 62, 63, 67, 66, 65)))
-    places = np.concatenate([outer + (inner - outer) * t for t in (0.35, 0.5, 0.65)])
-    change = np.median(inside - np.median(_look(lab, *places.T), axis=0), axis=0)
-    return bool(change[1] < -_LESS_RED or change[0] < -_DARKER)
+    interior = _sample_colors(lab, lips.x[middle], lips.midline[middle])
+    outer, inner = points[list(CENTRAL_OUTER_LIPS)], points[list(CENTRAL_INNER_LIPS)]
+    on_lips = np.concatenate([outer + (inner - outer) * t for t in (0.35, 0.5, 0.65)])
+    lip_color = np.median(_sample_colors(lab, *on_lips.T), axis=0)
+    difference = np.median(interior - lip_color, axis=0)
+    return bool(difference[1] < -_LESS_RED or difference[0] < -_DARKER)
 
 
-def _look(lab: Floats, x: NDArray[np.floating], y: NDArray[np.floating]) -> Floats:
-    """Return the colours (n, 3) at places of the crop."""
-    fx, fy = _fine(np.float32(x), np.float32(y))
-    return cv2.remap(lab, fx[None], fy[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+def _sample_colors(lab: Floats, x: NDArray[np.floating], y: NDArray[np.floating]) -> Floats:
+    """Sample colours (n, 3) at pixels of the crop."""
+    mx, my = _to_mouth(np.float32(x), np.float32(y))
+    return cv2.remap(lab, mx[None], my[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
 
 
-def _strangeness(lab: Floats, points: NDArray[np.floating]) -> Floats | None:
-    """Return how unlike lips each pixel is in colour (Mahalanobis), or None without lips."""
+def _mahalanobis_map(lab: Floats, points: NDArray[np.floating]) -> Floats | None:
+    """Return each pixel's Mahalanobis distance to the lips' colours; None if they are too small."""
     outer, inner = (
-        np.stack(_fine(*points[a:b].astype(np.float32).T), axis=1) for a, b in ((48, 60), (60, 68))
+        np.stack(_to_mouth(*points[group].astype(np.float32).T), axis=1)
+        for group in (OUTER_LIPS, INNER_LIPS)
     )
     mask = np.zeros(lab.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(outer).astype(np.int32)], 1)
-    hole = np.zeros_like(mask)
-    cv2.fillPoly(hole, [np.round(inner).astype(np.int32)], 1)
-    mask[cv2.dilate(hole, np.ones((7, 7), np.uint8)) > 0] = 0
+    interior = np.zeros_like(mask)
+    cv2.fillPoly(interior, [np.round(inner).astype(np.int32)], 1)
+    mask[cv2.dilate(interior, np.ones((7, 7), np.uint8)) > 0] = 0
     mask = cv2.erode(mask, np.ones((3, 3), np.uint8))
-    colours = lab[mask > 0]
-    if len(colours) < 40:
+    colors = lab[mask > 0]
+    if len(colors) < 40:
         return None
-    low, high = np.percentile(colours[:, 0], (10, 90))
-    colours = colours[(colours[:, 0] >= low) & (colours[:, 0] <= high)]
-    spread = np.cov(colours.T) + np.diag([9.0, 4.0, 4.0])
-    apart = lab - colours.mean(axis=0)
-    square = np.einsum("hwi,ij,hwj->hw", apart, np.linalg.inv(spread), apart)
-    return np.float32(np.sqrt(np.maximum(square, 0)))
+    low, high = np.percentile(colors[:, 0], (10, 90))
+    colors = colors[(colors[:, 0] >= low) & (colors[:, 0] <= high)]
+    covariance = np.cov(colors.T) + np.diag([9.0, 4.0, 4.0])
+    centred = lab - colors.mean(axis=0)
+    squared = np.einsum("hwi,ij,hwj->hw", centred, np.linalg.inv(covariance), centred)
+    return np.float32(np.sqrt(np.maximum(squared, 0)))
 
 
-def _profiles(picture: Floats, x: Floats, y: Floats, reach: float) -> tuple[Floats, Floats]:
-    """Return what stands above and below a curve, (65, offsets), and the offsets."""
-    offsets = np.arange(-reach, reach + _STEP / 2, _STEP, dtype=np.float32)
-    fx, fy = _fine(np.repeat(x[:, None], len(offsets), 1), y[:, None] + offsets)
-    return cv2.remap(picture, fx, fy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), offsets
+def _profiles(image: Floats, x: Floats, y: Floats, extent: float) -> tuple[Floats, Floats]:
+    """Sample an image above and below a curve: values (65, offsets), and the offsets."""
+    offsets = np.arange(-extent, extent + _STEP / 2, _STEP, dtype=np.float32)
+    mx, my = _to_mouth(np.repeat(x[:, None], len(offsets), 1), y[:, None] + offsets)
+    return cv2.remap(image, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), offsets
 
 
-def _edge(strange: Floats, x: Floats, y: Floats, sign: int) -> Floats:
-    """Return the edge near ``y``; ``sign`` 1 for the upper lip, which is above it."""
-    values, offsets = _profiles(strange, x, y, _REACH[0] if sign > 0 else _REACH[1])
-    values = cv2.GaussianBlur(np.minimum(values, _LIMIT), (0, 0), 1.5, sigmaY=1.0)
-    rise = sign * np.gradient(values, _STEP, axis=1)
-    return _cheapest(np.float32(-np.maximum(rise, 0)), offsets, y)
+def _strongest_edge(distance: Floats, x: Floats, y: Floats, sign: int) -> Floats:
+    """Return the path near ``y`` of steepest rise: downwards (``sign`` 1) or upwards (-1)."""
+    values, offsets = _profiles(distance, x, y, _RANGE[0] if sign > 0 else _RANGE[1])
+    values = cv2.GaussianBlur(np.minimum(values, _MAX_DISTANCE), (0, 0), 1.5, sigmaY=1.0)
+    gradient = sign * np.gradient(values, _STEP, axis=1)
+    return _shortest_path(np.float32(-np.maximum(gradient, 0)), offsets, y)
 
 
-def _path(picture: Floats, x: Floats, y: Floats, weight: float) -> Floats:
-    """Return the darkest path near a curve."""
-    values, offsets = _profiles(picture, x, y, _REACH[2])
-    return _cheapest(np.float32(values * weight), offsets, y)
+def _darkest_path(lightness: Floats, x: Floats, y: Floats, weight: float) -> Floats:
+    """Return the darkest path near ``y``."""
+    values, offsets = _profiles(lightness, x, y, _RANGE[2])
+    return _shortest_path(np.float32(values * weight), offsets, y)
 
 
-def _cheapest(cost: Floats, offsets: Floats, y: Floats) -> Floats:
-    """Return y plus the smooth path of offsets that costs least (Viterbi)."""
-    cost = cost + _HOLD * offsets[None] ** 2
-    bend = _STIFF * (offsets[:, None] - offsets[None]) ** 2
-    total, back = cost[0], []
+def _shortest_path(cost: Floats, offsets: Floats, y: Floats) -> Floats:
+    """Return ``y`` plus the smooth path of offsets of least cost (Viterbi)."""
+    cost = cost + _OFFSET_COST * offsets[None] ** 2
+    transition = _BENDING_COST * (offsets[:, None] - offsets[None]) ** 2
+    total, predecessors = cost[0], []
     for column in cost[1:]:
-        ways = total[None] + bend
-        back.append(ways.argmin(axis=1))
-        total = ways.min(axis=1) + column
-    place = int(total.argmin())
-    chosen = [place]
-    for step in reversed(back):
-        place = int(step[place])
-        chosen.append(place)
-    moved = offsets[chosen[::-1]]
-    padded = np.pad(moved, 8, mode="edge")
+        candidates = total[None] + transition
+        predecessors.append(candidates.argmin(axis=1))
+        total = candidates.min(axis=1) + column
+    state = int(total.argmin())
+    path = [state]
+    for predecessor in reversed(predecessors):
+        state = int(predecessor[state])
+        path.append(state)
+    padded = np.pad(offsets[path[::-1]], 8, mode="edge")
     return np.float32(y + cv2.GaussianBlur(padded[None], (0, 0), 2.0)[0, 8:-8])

@@ -1,4 +1,4 @@
-"""Masks of a face from its landmarks: the convex hull, raised over the brows and softened."""
+"""Masks of a face: the convex hull of its landmarks, extended over the forehead."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, RIGHT_EYE
+
 BROW_LIFT = 0.17
-"""How far the hull rises over the brows, as a share of the landmarks' box (Face Flex's value)."""
+"""Extension above the brows, as a fraction of the landmarks' bounding box (Face Flex's value)."""
 
 
 def face_outline(points: NDArray[np.floating], raise_brows: bool = True) -> NDArray[np.float32]:
@@ -16,21 +18,21 @@ def face_outline(points: NDArray[np.floating], raise_brows: bool = True) -> NDAr
     Parameters
     ----------
     points
-        (68, 2) landmarks, in any upright or tilted frame.
+        (68, 2) landmarks, in any frame; the face may be tilted.
     raise_brows
-        Lift the brows' points along the face's own vertical, so that the forehead's lower part
-        belongs to the face.
+        Move the brows' landmarks up along the face's vertical axis, so that the hull covers the
+        lower forehead.
     """
     pts = np.asarray(points, dtype=np.float32).copy()
     if raise_brows:
-        # The face's own "up": at right angles to the line through the eyes' centres.
-        across = pts[42:48].mean(axis=0) - pts[36:42].mean(axis=0)
-        length = float(np.hypot(*across))
-        unit = across / length if length > 1e-6 else np.array([1.0, 0.0], np.float32)
+        # The vertical axis: perpendicular to the line through the eyes' centres.
+        eye_axis = pts[LEFT_EYE].mean(axis=0) - pts[RIGHT_EYE].mean(axis=0)
+        length = float(np.hypot(*eye_axis))
+        unit = eye_axis / length if length > 1e-6 else np.array([1.0, 0.0], np.float32)
         up = np.array([unit[1], -unit[0]], np.float32)
-        along = np.stack([pts @ unit, pts @ up], axis=1)
-        side = float((along.max(axis=0) - along.min(axis=0)).max())
-        pts[17:27] += BROW_LIFT * side * up
+        upright = np.stack([pts @ unit, pts @ up], axis=1)
+        side = float((upright.max(axis=0) - upright.min(axis=0)).max())
+        pts[BROWS] += BROW_LIFT * side * up
     hull: NDArray[np.float32] = cv2.convexHull(pts).reshape(-1, 2)
     return hull
 
@@ -38,7 +40,7 @@ def face_outline(points: NDArray[np.floating], raise_brows: bool = True) -> NDAr
 def fill_hull(
     points: NDArray[np.floating], side: int, *, raise_brows: bool = False, grow: int = 0
 ) -> NDArray[np.bool_]:
-    """Rasterise the convex hull of points into a square.
+    """Rasterise the convex hull of points into a square mask.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ def fill_hull(
     raise_brows
         As in :func:`face_outline`.
     grow
-        Pixels to grow the hull by.
+        Radius in pixels to dilate the hull by.
 
     Returns
     -------
@@ -59,6 +61,6 @@ def fill_hull(
     mask = np.zeros((side, side), np.uint8)
     cv2.fillConvexPoly(mask, np.round(hull).astype(np.int32).reshape(-1, 1, 2), 1)
     if grow:
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
-        mask = cv2.dilate(mask, disc)
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
+        mask = cv2.dilate(mask, kernel)
     return mask.astype(bool)

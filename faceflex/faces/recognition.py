@@ -1,8 +1,8 @@
-"""How far an edit moves a person's identity: dlib's face descriptor.
+"""Identity distance of edits: dlib's face descriptor.
 
-The network maps a face to 128 numbers so that pictures of one person lie within 0.6 of each other
-(King, "High quality face recognition with deep metric learning", 2017; 99.38 % on LFW). Two photos
-of one person, one neutral and one smiling, lie about 0.24 apart.
+The network embeds a face in 128 dimensions such that photos of one person are within 0.6 of each
+other (King, "High quality face recognition with deep metric learning", 2017; 99.38 % on LFW). A
+neutral and a smiling photo of one person are about 0.24 apart.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _SIDE, _PADDING = 150, 0.25
 
 
 class FaceDescriptor:
-    """dlib's descriptor.
+    """dlib's face descriptor.
 
     Parameters
     ----------
     path
-        ``dlib_face_recognition_resnet_model_v1.dat``; the registered file by default, fetched when
+        ``dlib_face_recognition_resnet_model_v1.dat``; by default the registered file, downloaded if
         missing.
 
     Raises
     ------
     AssetError
-        If it cannot be had, or is not such a file.
+        If it cannot be downloaded, or is not such a file.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -47,7 +47,7 @@ class FaceDescriptor:
             self._network = dlib.face_recognition_model_v1(str(path))
         except RuntimeError as error:
             raise AssetError(f"{path}: not dlib's face descriptor ({error})") from error
-        self._shape, self._chip = dlib.full_object_detection, dlib.get_face_chip
+        self._shape, self._face_chip = dlib.full_object_detection, dlib.get_face_chip
         self._point, self._rectangle = dlib.point, dlib.rectangle
 
     @classmethod
@@ -59,7 +59,7 @@ class FaceDescriptor:
     def __call__(
         self, picture: NDArray[np.uint8], points: NDArray[np.floating]
     ) -> NDArray[np.float64]:
-        """Describe a face.
+        """Compute the descriptor of a face.
 
         Parameters
         ----------
@@ -72,41 +72,41 @@ class FaceDescriptor:
         -------
         (128,) float64.
         """
-        # The face is brought to a fixed size first: dlib's own chip then costs the same for every
-        # photo, and a large face does not alias.
+        # The face is warped to a fixed size first, antialiased: dlib's face chip then costs the
+        # same for every photo.
         side = 2 * _SIDE
         matrix = estimate_similarity(points, template(_SIDE) + np.float32(_SIDE / 2))
         frame, _ = warp(picture, matrix, side)
-        moved = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
-        parts = [self._point(round(float(x)), round(float(y))) for x, y in moved]
+        aligned = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+        parts = [self._point(round(float(x)), round(float(y))) for x, y in aligned]
         shape = self._shape(self._rectangle(0, 0, side - 1, side - 1), parts)
-        chip = self._chip(frame, shape, _SIDE, _PADDING)
+        chip = self._face_chip(frame, shape, _SIDE, _PADDING)
         return np.array(self._network.compute_face_descriptor(chip))
 
 
-def available() -> bool:
-    """Tell whether the descriptor is on this machine, without fetching it."""
+def descriptor_available() -> bool:
+    """Return whether the descriptor is on this machine, without downloading it."""
     return locate(find_asset(ASSET)) is not None
 
 
-def distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """Return the Euclidean distance of two descriptors."""
+def descriptor_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Return the Euclidean distance between two descriptors."""
     return float(np.linalg.norm(first - second))
 
 
 class IdentityMeter:
-    """Measures how far edits of one photo move its faces' identities.
+    """Identity distances between a photo's faces and their edits.
 
     Parameters
     ----------
     landmarks
-        Finds the faces' landmarks again in each edit.
+        Predicts the faces' landmarks anew in each edit.
     rgb
         (H, W, 3) uint8 photo.
     points
-        (68, 2) landmarks of each face in it.
+        (68, 2) landmarks of each face.
     descriptor
-        By default the registered one.
+        The registered one by default.
     """
 
     def __init__(
@@ -123,11 +123,11 @@ class IdentityMeter:
     def _describe(
         self, picture: NDArray[np.uint8], points: NDArray[np.floating]
     ) -> NDArray[np.float64]:
-        return self._descriptor(picture, self._landmarks.again(picture, points))
+        return self._descriptor(picture, self._landmarks.refine(picture, points))
 
     def distances(self, picture: NDArray[np.uint8]) -> list[float | None]:
-        """Return each face's distance from what it was in the photo."""
+        """Return each face's descriptor distance between the photo and an edit of it."""
         return [
-            distance(self._describe(picture, p), before)
+            descriptor_distance(self._describe(picture, p), before)
             for p, before in zip(self._points, self._before, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""The part of a photo that one face's edit touches, and the way between it and the crop."""
+"""The region of interest of one face in a photo, and its mapping to the aligned crop."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from faceflex.faces.align import invert, scale_of, transform_points
 from faceflex.faces.mask import face_outline
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""How bright red, green and blue are (ITU-R BT.601)."""
+"""Weights of red, green and blue in luma (ITU-R BT.601)."""
 
-_SAMPLING = 0.4  # Pixels of the crop from one sample to the next, where the face is large.
+_COARSE_SPACING = 0.4  # Pixels of the crop between samples of a large region's coarse grid.
 
-SOFTNESS = 0.035
-"""Width of the mask's soft edge, as a share of the hull's larger side."""
+FEATHER = 0.035
+"""Width of the mask's feathered edge, as a fraction of the hull's larger side."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of the photo around one face.
+    """Region of interest: a rectangle of the photo around one face, and its mask.
 
     Attributes
     ----------
     left, top, right, bottom
         The rectangle, inside the photo.
     mask
-        (h, w) float32: 1 inside the face, 0 at and outside the hull, soft in between.
+        (h, w) float32 in [0, 1]: 0 outside the hull, rising to 1 inside over its feathered edge.
     matrix
         (2, 3) similarity, region pixels to crop pixels.
     """
@@ -59,36 +59,36 @@ class Region:
         x, y = (row[0] * across + row[1] * down + row[2] for row in self.matrix)
         return x.astype(np.float32), y.astype(np.float32)
 
-    def cut(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the region of a photo (a view)."""
+    def crop(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the region of a photo, as a view."""
         return picture[self.top : self.bottom, self.left : self.right]
 
     @property
-    def step(self) -> int:
-        """Pixels of the photo from one sample to the next that what is smooth in the crop needs."""
-        return max(1, int(_SAMPLING / self.scale))
+    def stride(self) -> int:
+        """Pixels of the photo between samples that suffice for a field smooth in the crop."""
+        return max(1, int(_COARSE_SPACING / self.scale))
 
     @cached_property
     def coarse(self) -> Region:
-        """The region with about ``step`` times fewer rows and columns; its mask is not resized."""
+        """The region subsampled by about ``stride``; its mask keeps its size."""
         width, height = self.size
-        size = (-(-width // self.step), -(-height // self.step))
+        size = (-(-width // self.stride), -(-height // self.stride))
         matrix = self.matrix.copy()
         for axis, factor in enumerate((width / size[0], height / size[1])):
             matrix[:, 2] += self.matrix[:, axis] * (factor - 1) / 2
             matrix[:, axis] *= factor
         return Region(0, 0, *size, self.mask, matrix)
 
-    def part(self, rows: slice, columns: slice) -> Region:
-        """Return the region that these rows and columns of it make."""
+    def subregion(self, rows: slice, columns: slice) -> Region:
+        """Return the part of the region with these rows and columns."""
         matrix = self.matrix.copy()
         matrix[:, 2] += matrix[:, :2] @ [columns.start, rows.start]
         left, top = self.left + columns.start, self.top + rows.start
         right, bottom = self.left + columns.stop, self.top + rows.stop
         return Region(left, top, right, bottom, self.mask[rows, columns], matrix)
 
-    def enlarge(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what was made for :attr:`coarse` at the region's own size."""
+    def upsample(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Upsample an image of :attr:`coarse` to the region's size (bicubic)."""
         if picture.shape[1::-1] == self.size:
             return picture
         return cv2.resize(picture, self.size, interpolation=cv2.INTER_CUBIC)
@@ -96,29 +96,29 @@ class Region:
     def from_crop(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resample a (128, 128, C) float32 crop into the region, (h, w, C).
 
-        A crop that must shrink is blurred first, as much as the shrinking asks for. One that must
-        grow much is turned at a lower resolution first, which is quicker by far.
+        Downscaling blurs the crop first, against aliasing. Much upscaling warps to :attr:`coarse`
+        and then resizes, which is far quicker than one warp.
         """
         scale = self.scale
         if scale > 1.5:
             crop = cv2.GaussianBlur(crop, (0, 0), 0.4 * scale)
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         border = cv2.BORDER_REFLECT_101
-        to = self.coarse if self.step > 1 else self
-        return self.enlarge(
-            cv2.warpAffine(crop, to.matrix, to.size, flags=flags, borderMode=border)
+        target = self.coarse if self.stride > 1 else self
+        return self.upsample(
+            cv2.warpAffine(crop, target.matrix, target.size, flags=flags, borderMode=border)
         )
 
 
 def make_region(
     shape: tuple[int, ...], points: NDArray[np.floating], matrix: NDArray[np.floating]
 ) -> Region | None:
-    """Lay out the region of a face.
+    """Return the region of a face.
 
     Parameters
     ----------
     shape
-        Height and width of the photo, then anything.
+        Shape of the photo, (H, W, ...).
     points
         (68, 2) landmarks in pixels of the photo.
     matrix
@@ -129,7 +129,7 @@ def make_region(
     The region; None when the face lies outside the photo.
     """
     height, width = shape[:2]
-    # The decoder knows nothing beyond its crop: what the hull has there is left alone.
+    # Nothing is decoded outside the crop: the hull is clipped to it.
     corners = transform_points(
         invert(matrix), np.array([[1, 1], [126, 1], [126, 126], [1, 126]], np.float32)
     )
@@ -143,24 +143,24 @@ def make_region(
     right, bottom = min(width, int(high[0])), min(height, int(high[1]))
     if right - left < 4 or bottom - top < 4:
         return None
-    # The mask is drawn on the whole hull, also what is outside the photo, and then cut: at the
-    # photo's border it stays full, where there is no seam to hide.
-    whole = np.zeros((int(high[1] - low[1]), int(high[0] - low[0])), np.uint8)
+    # The mask is drawn beyond the photo and then cropped: at the photo's border, where there is no
+    # seam to hide, it is not feathered.
+    full = np.zeros((int(high[1] - low[1]), int(high[0] - low[0])), np.uint8)
     shift = 4  # Sub-pixel bits of OpenCV's drawing.
-    corners_int = np.round((hull - low) * (1 << shift)).astype(np.int32)
-    cv2.fillConvexPoly(whole, corners_int, 255, cv2.LINE_8, shift)
+    vertices = np.round((hull - low) * (1 << shift)).astype(np.int32)
+    cv2.fillConvexPoly(full, vertices, 255, cv2.LINE_8, shift)
     x, y = left - int(low[0]), top - int(low[1])
-    soft = _soften(whole, SOFTNESS * max(whole.shape))
-    mask = soft[y : y + bottom - top, x : x + right - left]
-    moved = np.array(matrix, np.float64)
-    moved[:, 2] += moved[:, :2] @ np.array([left, top], np.float64)
-    return Region(left, top, right, bottom, np.ascontiguousarray(mask), moved)
+    feathered = _feather(full, FEATHER * max(full.shape))
+    mask = feathered[y : y + bottom - top, x : x + right - left]
+    to_crop = np.array(matrix, np.float64)
+    to_crop[:, 2] += to_crop[:, :2] @ np.array([left, top], np.float64)
+    return Region(left, top, right, bottom, np.ascontiguousarray(mask), to_crop)
 
 
-def _soften(mask: NDArray[np.uint8], width: float) -> NDArray[np.float32]:
-    """Turn a 0/255 mask into a smooth rise from its edge inwards over ``width`` pixels."""
+def _feather(mask: NDArray[np.uint8], width: float) -> NDArray[np.float32]:
+    """Feather a 0/255 mask: a smoothstep of the distance to its edge, over ``width`` pixels."""
     padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    inward = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    rise = np.clip((inward - 1) / max(width, 1.0), 0, 1)
-    smooth: NDArray[np.float32] = (rise * rise * (3 - 2 * rise)).astype(np.float32)
-    return smooth
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    t = np.clip((distance - 1) / max(width, 1.0), 0, 1)
+    smoothstep: NDArray[np.float32] = (t * t * (3 - 2 * t)).astype(np.float32)
+    return smoothstep

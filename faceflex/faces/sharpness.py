@@ -1,4 +1,4 @@
-"""How blurred a photo is, so that what is added to it is no sharper than what is there."""
+"""Estimated blur of a photo, so that synthesized detail is no sharper than the rest."""
 
 from __future__ import annotations
 
@@ -8,45 +8,46 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 6.0
-"""Pixels; more blur than this is not told apart."""
+MAX_BLUR = 6.0
+"""Largest sigma in pixels that is estimated."""
 
 _STEPS = 25
 
 
-def _bands(gray: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the energies of detail finer than 1 pixel, and between 1 and 3 pixels."""
+def _band_energies(gray: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the energies of two bands: below sigma 1, and between sigmas 1 and 3."""
     first, second = (cv2.GaussianBlur(gray, (0, 0), s) for s in (1.0, 3.0))
     return float(np.square(gray - first).mean()), float(np.square(first - second).mean())
 
 
 @cache
-def _table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return blurs, and for each the ratio of the two energies at a blurred edge."""
+def _calibration() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return sigmas, and for each the ratio of the band energies of a step edge so blurred."""
     edge = np.zeros((1, 257), np.float32)
     edge[:, 128:] = 100
-    blurs = np.linspace(0, MOST, _STEPS)
+    sigmas = np.linspace(0, MAX_BLUR, _STEPS)
     ratios = []
-    for blur in blurs:
-        fine, coarse = _bands(cv2.GaussianBlur(edge, (0, 0), blur) if blur > 0 else edge)
+    for sigma in sigmas:
+        blurred = cv2.GaussianBlur(edge, (0, 0), sigma) if sigma > 0 else edge
+        fine, coarse = _band_energies(blurred)
         ratios.append(fine / coarse)
-    return blurs, np.array(ratios)
+    return sigmas, np.array(ratios)
 
 
 def estimate_blur(picture: NDArray[np.uint8]) -> float:
-    """Estimate the blur of a picture's edges.
+    """Estimate the Gaussian blur of a picture's edges.
 
     Parameters
     ----------
     picture
-        (h, w, 3) uint8, a face.
+        (h, w, 3) uint8 RGB of a face.
 
     Returns
     -------
-    Standard deviation in pixels of the Gaussian that blurred them, 0 to 6: the one that gives an
-    ideal edge the same share of fine detail. Noise looks like detail, and lowers it.
+    Sigma in pixels, 0 to 6: the one that gives a step edge the same ratio of fine to coarse detail.
+    Noise counts as fine detail, and lowers it.
     """
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine, coarse = _bands(gray)
-    blurs, ratios = _table()
-    return float(np.interp(-fine / max(coarse, 1e-9), -ratios, blurs))
+    fine, coarse = _band_energies(gray)
+    sigmas, ratios = _calibration()
+    return float(np.interp(-fine / max(coarse, 1e-9), -ratios, sigmas))

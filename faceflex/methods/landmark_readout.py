@@ -18,7 +18,7 @@ from faceflex.faces.landmark_groups import (
     NOSE,
     RIGID_LANDMARKS,
 )
-from faceflex.faces.lips import CLOSED, SAMPLES, Lips, interpolate_shift, middle_mean
+from faceflex.faces.lips import CLOSED_GAP, SAMPLES, Lips, interpolate_shift, middle_mean
 
 # How the two lips share a closing that goes beyond what the landmarks' shift says: the jaw moves.
 _UPPER_SHARE, _UPPER_OPENS = 0.3, 0.1
@@ -138,7 +138,7 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
         stick = _STICK * max(0.0, 1 - lips.gap / 2)
         further = lips.gap + max(0.0, _OPENING_GAIN * mean - stick)
         wanted = was + max(0.0, _WIDEST * float(np.tanh(further / _WIDEST)) - lips.gap) * _ARCH
-    if middle_mean(wanted) < CLOSED * 0.6:
+    if middle_mean(wanted) < CLOSED_GAP * 0.6:
         wanted = np.zeros_like(wanted)
     upper, lower = lips.upper + up[:, 1], lips.lower + down[:, 1]
     more = lower - upper - wanted  # What is still to close; negative: to open.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from faceflex.errors import AssetError, UsageError
 from faceflex.methods.controls import find_control
-from faceflex.tensors import damage_named, plain_names, read_arrays, write_arrays
+from faceflex.tensors import read_arrays, valid_names, wrap_read_errors, write_arrays
 
 KIND = "faceflex-vectors-1"
 _WHAT = "vector file"
@@ -282,7 +282,7 @@ class AttributeVectors:
             If the file is missing or damaged, or belongs to another model.
         """
         arrays, metadata = read_arrays(path, KIND, _WHAT)
-        with damage_named(path, _WHAT):
+        with wrap_read_errors(path, _WHAT):
             versions = {k: v.astype(np.float32) for k, v in arrays.items()}
             readout, probes = versions.pop(_READOUT, None), versions.pop(_PROBES, None)
             names = json.loads(metadata.get("readers", "[]"))
@@ -292,7 +292,7 @@ class AttributeVectors:
             fits = [v.ndim == 2 and len(v) > 0 and v.shape[1] == width for v in versions.values()]
             fits.append(readout is None or readout.shape == (width, 136))
             fits.append(probes is None or probes.shape == (len(names), width))
-            fits += [plain_names(versions), plain_names(names), isinstance(belongs, str)]
+            fits += [valid_names(versions), valid_names(names), isinstance(belongs, str)]
             if set(info) != set(versions) or not versions or not all(fits):
                 raise ValueError("its parts do not fit together")
             if not all(_sound(one) for one in info.values()):

@@ -1,4 +1,4 @@
-"""Calls of several threads, worked on together: what an accelerator is for."""
+"""Dynamic batching: concurrent calls of several threads run as one batch, for accelerators."""
 
 from __future__ import annotations
 
@@ -15,52 +15,52 @@ Rows = NDArray[Any]
 
 
 class BatchingQueue:
-    """Makes one call of a function out of the calls that wait for it.
+    """Dynamic batching of a function on rows.
 
-    While the function runs, further calls gather; they are joined for its next run. So batches
-    grow with the load, and a single call waits for nobody.
+    Calls that arrive while the function runs are queued, and joined into its next batch. So batches
+    grow with the load, and a single call never waits for others.
 
     Parameters
     ----------
-    work
-        Takes (N, ...) rows and returns (N, ...) rows.
-    most
-        Rows in one call of ``work``, unless a single call has more.
+    function
+        Maps (N, ...) rows to (N, ...) rows.
+    max_batch
+        Rows in one call of ``function``, unless a single call has more.
     """
 
-    def __init__(self, work: Callable[[Rows], Rows], most: int = 64) -> None:
-        self._work, self._most = work, most
+    def __init__(self, function: Callable[[Rows], Rows], max_batch: int = 64) -> None:
+        self._function, self._max_batch = function, max_batch
         self._calls: queue.SimpleQueue[tuple[Rows, Future[Rows]]] = queue.SimpleQueue()
         threading.Thread(target=self._serve, daemon=True).start()
 
     def __call__(self, rows: Rows) -> Rows:
-        """Return ``work(rows)``."""
-        answer: Future[Rows] = Future()
-        self._calls.put((rows, answer))
-        return answer.result()
+        """Return ``function(rows)``."""
+        future: Future[Rows] = Future()
+        self._calls.put((rows, future))
+        return future.result()
 
     def _serve(self) -> None:
-        left: tuple[Rows, Future[Rows]] | None = None
+        deferred: tuple[Rows, Future[Rows]] | None = None
         while True:
-            calls, left = [left or self._calls.get()], None
-            count = len(calls[0][0])
-            while left is None and count < self._most and not self._calls.empty():
+            batch, deferred = [deferred or self._calls.get()], None
+            count = len(batch[0][0])
+            while deferred is None and count < self._max_batch and not self._calls.empty():
                 call = self._calls.get()
-                if count + len(call[0]) > self._most:
-                    left = call
+                if count + len(call[0]) > self._max_batch:
+                    deferred = call
                 else:
-                    calls.append(call)
+                    batch.append(call)
                     count += len(call[0])
-            self._answer(calls)
+            self._run_batch(batch)
 
-    def _answer(self, calls: list[tuple[Rows, Future[Rows]]]) -> None:
+    def _run_batch(self, batch: list[tuple[Rows, Future[Rows]]]) -> None:
         try:
-            made = self._work(np.concatenate([rows for rows, _ in calls]))
+            results = self._function(np.concatenate([rows for rows, _ in batch]))
         except BaseException as error:
-            for _, answer in calls:
-                answer.set_exception(error)
+            for _, future in batch:
+                future.set_exception(error)
             return
         start = 0
-        for rows, answer in calls:
-            answer.set_result(made[start : start + len(rows)])
+        for rows, future in batch:
+            future.set_result(results[start : start + len(rows)])
             start += len(rows)

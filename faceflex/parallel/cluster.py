@@ -1,4 +1,4 @@
-"""Tasks on the machines of a Dask cluster."""
+"""Tasks on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 from faceflex.errors import UsageError
 from faceflex.parallel.process_pool import Result, Work, WorkerCrashed
 
-_ANSWER = 10.0  # Seconds for a cluster to answer.
+_TIMEOUT = 10.0  # Seconds to connect to the scheduler.
 
 
-def _all(work: Work, shared: Any, task: Any) -> list[Any]:
-    """Do one task on a machine of a cluster."""
+def _run_task(work: Work, shared: Any, task: Any) -> list[Any]:
+    """Run one task on a worker of the cluster."""
     return list(work(shared, task))
 
 
 def run_on_cluster(work: Work, shared: Any, tasks: Iterable[Any], address: str) -> Iterator[Result]:
-    """Work on tasks on a Dask cluster, whose machines must see the same files.
+    """Run tasks on a Dask cluster, whose workers must see the same files.
 
     Parameters
     ----------
     work, shared, tasks
         As for :func:`faceflex.parallel.process_pool.run_in_processes`.
     address
-        Of the scheduler.
+        Address of the scheduler.
 
     Yields
     ------
@@ -42,20 +42,20 @@ def run_on_cluster(work: Work, shared: Any, tasks: Iterable[Any], address: str) 
             "`cluster` needs Dask; install it with: pip install 'faceflex[cluster]'"
         ) from None
     try:
-        client = Client(address, timeout=_ANSWER)
+        client = Client(address, timeout=_TIMEOUT)
     except (OSError, ValueError) as error:
         raise UsageError(f"`cluster` {address}: no such cluster ({error})") from error
     with client:
-        (everywhere,) = client.scatter([shared], broadcast=True)
-        todo, number_of = enumerate(tasks), dict[str, int]()
+        (shared_future,) = client.scatter([shared], broadcast=True)
+        pending, task_numbers = enumerate(tasks), dict[str, int]()
         running = as_completed()
 
         def submit() -> bool:
-            number, task = next(todo, (0, None))
+            number, task = next(pending, (0, None))
             if task is None:
                 return False
-            future = client.submit(_all, work, everywhere, task, pure=False)
-            number_of[future.key] = number
+            future = client.submit(_run_task, work, shared_future, task, pure=False)
+            task_numbers[future.key] = number
             running.add(future)
             return True
 
@@ -63,12 +63,11 @@ def run_on_cluster(work: Work, shared: Any, tasks: Iterable[Any], address: str) 
             if not submit():
                 break
         for future in running:
-            number = number_of.pop(future.key)
+            number = task_numbers.pop(future.key)
             try:
                 values = future.result()
             except KilledWorker as error:
-                values = [
-                    WorkerCrashed(f"several times on the cluster, last on {error.last_worker}")
-                ]
+                reason = f"several times on the cluster, last on {error.last_worker}"
+                values = [WorkerCrashed(reason)]
             yield from ((number, value) for value in values)
             submit()

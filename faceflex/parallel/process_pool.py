@@ -1,8 +1,8 @@
 """A process pool that loses only the task of a worker that crashes.
 
-A piece of work is a generator function ``work(shared, task)``: what it yields comes back as it is
-made. A process that dies (a decoder that crashes, a system out of memory) takes nothing with it
-but the task that it had: that one ends in :class:`WorkerCrashed`, another process takes its place.
+Work is a generator function ``work(shared, task)``, whose results are streamed back as it yields
+them. When a worker dies (a decoder crashes, the system runs out of memory), its task alone ends in
+:class:`WorkerCrashed`, and a new worker replaces it; ``concurrent.futures`` would lose all tasks.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ from typing import Any
 Work = Callable[[Any, Any], Iterable[Any]]
 Result = tuple[int, Any]
 
-_NEEDED = 0.8 * 2**30  # Bytes of memory for a process.
-_PATIENCE = 5.0  # Seconds for a process to end.
+_BYTES_PER_WORKER = 0.8 * 2**30
+_JOIN_TIMEOUT = 5.0  # Seconds.
 
 
 @dataclass(frozen=True)
 class WorkerCrashed:
-    """What comes of a task whose process died: ``how`` says how, as far as it is known."""
+    """Result of a task whose worker died; ``reason`` is its signal or exit code."""
 
-    how: str
+    reason: str
 
 
-class _End:
-    """Marks the end of a task's results."""
+class _TaskDone:
+    """Sentinel after a task's last result."""
 
 
 @dataclass
 class _Raised:
-    """An exception that a piece of work let through."""
+    """An exception that a task raised."""
 
     error: Exception
 
 
 def default_jobs() -> int:
-    """Return how many processes this machine has cores, and memory, for."""
+    """Return the number of workers that the machine's cores and available memory allow."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    rooms = [int(room / _NEEDED) for room in _free_memory()]
-    return max(1, min([cores or 1, *rooms]))
+    by_memory = [int(available / _BYTES_PER_WORKER) for available in _available_memory()]
+    return max(1, min([cores or 1, *by_memory]))
 
 
-def _free_memory() -> Iterator[int]:
-    """Yield bytes that are available on the machine, and to a container, where known."""
+def _available_memory() -> Iterator[int]:
+    """Yield the bytes available on the machine, and the limit of its container (cgroup)."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -64,10 +64,10 @@ def _free_memory() -> Iterator[int]:
         return
 
 
-def one_thread() -> None:
-    """Make each thread of this process compute on one core: others work beside it.
+def use_one_thread() -> None:
+    """Limit OpenCV and PyTorch to one thread per caller: workers already use all cores.
 
-    With one thread a network's results are the same to the last bit.
+    It also makes a network's results reproducible to the bit.
     """
     import cv2
     import torch
@@ -76,11 +76,11 @@ def one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _serve(pipe: Connection, work: Work, shared: Any) -> None:
-    """Be a process of the pool: take tasks until there are none."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent says what becomes of that.
+def _worker_main(pipe: Connection, work: Work, shared: Any) -> None:
+    """Run tasks from the pipe until it sends None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:
         for number, task in iter(pipe.recv, None):
             try:
@@ -88,12 +88,12 @@ def _serve(pipe: Connection, work: Work, shared: Any) -> None:
                     pipe.send((number, value))
             except Exception as error:
                 pipe.send((number, _Raised(error)))
-            pipe.send((number, _End()))
+            pipe.send((number, _TaskDone()))
     except (EOFError, OSError):
-        return  # The parent is gone.
+        return  # The parent has exited.
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -101,84 +101,84 @@ def _leave_with_parent() -> None:
 
 
 class _Pool:
-    """The processes, and what each one works on."""
+    """The workers, and the number of each one's task."""
 
     def __init__(self, work: Work, shared: Any, tasks: Iterable[Any]) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._work, self._shared = work, shared
-        self._todo: Iterator[tuple[int, Any]] = enumerate(tasks)
+        self._pending: Iterator[tuple[int, Any]] = enumerate(tasks)
         self.workers: dict[Connection, tuple[Any, int]] = {}
 
     def start(self) -> bool:
-        """Start a process with the next task, if there is one."""
-        task = next(self._todo, None)
+        """Start a worker with the next task; return False when there is none."""
+        task = next(self._pending, None)
         if task is None:
             return False
-        here, there = self._context.Pipe()
+        pipe, worker_pipe = self._context.Pipe()
         process = self._context.Process(
-            target=_serve, args=(there, self._work, self._shared), daemon=True
+            target=_worker_main, args=(worker_pipe, self._work, self._shared), daemon=True
         )
         process.start()
-        there.close()
-        here.send(task)
-        self.workers[here] = (process, task[0])
+        worker_pipe.close()
+        pipe.send(task)
+        self.workers[pipe] = (process, task[0])
         return True
 
     def assign(self, pipe: Connection) -> None:
-        """Give a process the next task, or send it home."""
+        """Send a worker the next task, or let it exit."""
         process, _ = self.workers.pop(pipe)
-        task = next(self._todo, None)
+        task = next(self._pending, None)
         try:
             pipe.send(task)
-        except OSError:  # It died between two tasks: another one takes this.
+        except OSError:  # It died between two tasks: a new worker takes this one.
             pipe.close()
             if task is not None:
-                self._todo = chain([task], self._todo)
+                self._pending = chain([task], self._pending)
                 self.start()
             return
         if task is not None:
             self.workers[pipe] = (process, task[0])
             return
-        process.join(_PATIENCE)
+        process.join(_JOIN_TIMEOUT)
         pipe.close()
 
-    def crashed(self, pipe: Connection) -> Result:
-        """Return what comes of the task of a process that died."""
+    def reap(self, pipe: Connection) -> Result:
+        """Remove a worker that died; return the result of its task."""
         process, number = self.workers.pop(pipe)
         pipe.close()
-        process.join(_PATIENCE)
+        process.join(_JOIN_TIMEOUT)
         code = process.exitcode or 0
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return number, WorkerCrashed(how)
+        reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return number, WorkerCrashed(reason)
 
     def stop(self) -> None:
-        """End all processes now."""
+        """Terminate all workers."""
         for process, _ in self.workers.values():
             process.terminate()
         for process, _ in self.workers.values():
-            process.join(_PATIENCE)
+            process.join(_JOIN_TIMEOUT)
             if process.is_alive():
                 process.kill()
 
 
 def run_in_processes(work: Work, shared: Any, tasks: Iterable[Any], jobs: int) -> Iterator[Result]:
-    """Work on tasks with processes of this machine.
+    """Run tasks in worker processes.
 
     Parameters
     ----------
     work
-        A generator function of a module; called with ``shared`` and a task.
+        Generator function at the top level of a module; called with ``shared`` and a task.
     shared
-        What all tasks share; sent to each process once.
+        Argument common to all tasks; sent to each worker once.
     tasks
-        Taken one by one, so that there may be any number of them.
+        Consumed lazily.
     jobs
-        How many processes.
+        Number of workers.
 
     Yields
     ------
-    A task's number and a result of it, as they come; :class:`WorkerCrashed` for a task whose
-    process died.
+    Number and result of a task, in order of completion; :class:`WorkerCrashed` for a task whose
+    worker died.
     """
     pool = _Pool(work, shared, tasks)
     try:
@@ -190,12 +190,12 @@ def run_in_processes(work: Work, shared: Any, tasks: Iterable[Any], jobs: int) -
                 try:
                     number, value = pipe.recv()
                 except (EOFError, OSError):
-                    yield pool.crashed(pipe)
+                    yield pool.reap(pipe)
                     pool.start()
                     continue
                 if isinstance(value, _Raised):
                     raise value.error
-                if isinstance(value, _End):
+                if isinstance(value, _TaskDone):
                     pool.assign(pipe)
                 else:
                     yield number, value

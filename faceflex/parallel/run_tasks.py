@@ -1,4 +1,4 @@
-"""One ladder for everything that has many tasks: this process, several, or a cluster."""
+"""Run many tasks in this process, in worker processes or on a cluster."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from faceflex.parallel.process_pool import Result, Work, run_in_processes
 def run_tasks(
     work: Work, shared: Any, tasks: Iterable[Any], *, jobs: int, cluster: str | None = None
 ) -> Iterator[Result]:
-    """Work on tasks.
+    """Run tasks.
 
     Parameters
     ----------
     work
-        A generator function of a module; called with ``shared`` and a task.
+        Generator function at the top level of a module; called with ``shared`` and a task.
     shared
-        What all tasks share; sent to each process once.
+        Argument common to all tasks; sent to each worker once.
     tasks
-        Taken one by one.
+        Consumed lazily.
     jobs
-        Processes; 1: this one.
+        Number of worker processes; 1 runs the tasks in this process.
     cluster
-        Address of a Dask scheduler to work on instead.
+        Address of a Dask scheduler to use instead.
 
     Yields
     ------
-    A task's number and a result of it, as they come;
-    :class:`~faceflex.parallel.process_pool.WorkerCrashed` for a task whose process died.
+    Number and result of a task, in order of completion;
+    :class:`~faceflex.parallel.process_pool.WorkerCrashed` for a task whose worker died.
     """
     if cluster is not None:
         yield from run_on_cluster(work, shared, tasks, cluster)

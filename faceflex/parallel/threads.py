@@ -1,4 +1,4 @@
-"""Tasks run in threads, their results in order."""
+"""Tasks in threads, results in order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def in_order(tasks: Iterable[Callable[[], Result]], threads: int) -> Iterator[Result]:
-    """Run tasks in threads; yield what they return, in their order.
+def run_in_threads(tasks: Iterable[Callable[[], Result]], threads: int) -> Iterator[Result]:
+    """Run tasks in threads; yield their results in the tasks' order.
 
-    No more than ``threads`` results exist at once; the first exception ends it.
+    At most ``threads`` tasks are in flight, which bounds memory; the first exception propagates.
     """
     if threads <= 1:
         yield from (task() for task in tasks)
@@ -28,5 +28,5 @@ def in_order(tasks: Iterable[Callable[[], Result]], threads: int) -> Iterator[Re
             while running:
                 yield running.popleft().result()
         finally:
-            for waiting in running:
-                waiting.cancel()
+            for future in running:
+                future.cancel()

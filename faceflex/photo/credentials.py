@@ -16,8 +16,8 @@ from PIL import Image
 
 from faceflex.errors import PhotoError, UsageError
 from faceflex.photo.exif import tag_bytes
-from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, names_credentials
-from faceflex.photo.parts import boxes, jpeg_segments, png_chunks, riff_chunks
+from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, references_credentials
+from faceflex.photo.parts import bmff_boxes, jpeg_segments, png_chunks, riff_chunk_ids
 
 _TIFF_TAG = 0xCD41
 _BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
@@ -43,12 +43,12 @@ def has_credentials(image: Image.Image, data: bytes, xmp: bytes | None) -> bool:
     elif image.format == "PNG":
         found = any(kind == b"caBX" for kind, _ in png_chunks(data))
     elif image.format == "WEBP":
-        found = b"C2PA" in riff_chunks(data)
+        found = b"C2PA" in riff_chunk_ids(data)
     elif image.format == "TIFF":
         found = tag_bytes(data, _TIFF_TAG) is not None
     else:
-        found = any(kind == b"uuid" and body.startswith(_BOX) for kind, body in boxes(data))
-    return found or names_credentials(xmp)
+        found = any(kind == b"uuid" and body.startswith(_BOX) for kind, body in bmff_boxes(data))
+    return found or references_credentials(xmp)
 
 
 @dataclass(frozen=True)

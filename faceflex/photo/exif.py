@@ -221,7 +221,7 @@ def without_orientation(block: bytes) -> bytes:
     return block
 
 
-def shortened(block: bytes, limit: int) -> bytes | None:
+def shrink_exif(block: bytes, limit: int) -> bytes | None:
     """Return an EXIF block without its bulky parts, should it be longer than ``limit`` bytes."""
     if len(block) <= limit:
         return block

@@ -23,7 +23,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 _AVIF_BRANDS = (b"avif", b"avis")
 
 
-def brand(data: bytes) -> str | None:
+def format_from_brands(data: bytes) -> str | None:
     """Return ``AVIF`` or ``HEIF`` for the start of such a file, by its brands; else None."""
     if data[4:8] != b"ftyp":
         return None
@@ -37,7 +37,7 @@ def brand(data: bytes) -> str | None:
     return "HEIF" if {b"mif1", b"msf1"} & set(brands) else None
 
 
-def lack(form: str) -> str | None:
+def missing_support(form: str) -> str | None:
     """Return what to do to have a format, in words; None when it is there.
 
     HEIC's plug-in is loaded here, so that a start without HEIC does not wait for it.
@@ -64,7 +64,7 @@ def format_for(path: Path) -> str:
     suffix = path.suffix.lower()
     for name, suffixes in FORMATS.items():
         if suffix in suffixes:
-            if missing := lack(name):
+            if missing := missing_support(name):
                 raise UsageError(f"{path}: {missing}; or write another format")
             return name
     known = ", ".join(s[0] for s in FORMATS.values())

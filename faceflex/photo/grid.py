@@ -14,7 +14,7 @@ Picture = NDArray[np.uint8]
 _GAP, _CAPTION, _FONT = 4, 22, 13
 
 
-def tile(rows: Sequence[NDArray[np.uint8]], gap: int = 2) -> Picture:
+def make_grid(rows: Sequence[NDArray[np.uint8]], gap: int = 2) -> Picture:
     """Lay rows of (n, h, w, 3) uint8 pictures out on white."""
     height, width = rows[0].shape[1:3]
     columns = max(len(row) for row in rows)

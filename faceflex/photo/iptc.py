@@ -56,7 +56,7 @@ def read_resources(image: Image.Image, data: bytes, turned: bool) -> bytes | Non
             others = (_block(s, n, t, d) for s, n, t, d in _split(found) if n != _IPTC)
             found = b"".join((_block(b"8BIM", _IPTC, b"\0\0", iim), *others))
     elif image.format == "PNG":
-        found = b"".join(_from_text(image.info.get(name)) for name in _PNG_TEXTS)
+        found = b"".join(_from_png_text(image.info.get(name)) for name in _PNG_TEXTS)
     kept = b"".join(
         _block(sign, number, title, _without_preview(body) if number == _IPTC else body)
         for sign, number, title, body in _split(found)
@@ -65,7 +65,7 @@ def read_resources(image: Image.Image, data: bytes, turned: bool) -> bytes | Non
     return kept or None
 
 
-def into_jpeg(data: bytes, resources: bytes) -> bytes:
+def add_to_jpeg(data: bytes, resources: bytes) -> bytes:
     """Return a JPEG with resources, in as many APP13 segments as they need."""
     place = 2
     for marker, _, end in jpeg_segments(data):
@@ -89,7 +89,7 @@ def into_jpeg(data: bytes, resources: bytes) -> bytes:
     return b"".join((data[:place], *segments, data[place:]))
 
 
-def into_tags(resources: bytes) -> dict[int, bytes]:
+def to_tiff_tags(resources: bytes) -> dict[int, bytes]:
     """Return the tags that hold resources in a TIFF."""
     iim, others = bytearray(), bytearray()
     for sign, number, title, body in _split(resources):
@@ -100,14 +100,14 @@ def into_tags(resources: bytes) -> dict[int, bytes]:
     return {tag: bytes(v) for tag, v in ((TIFF_IPTC, iim), (TIFF_RESOURCES, others)) if v}
 
 
-def into_text(resources: bytes) -> tuple[str, str]:
+def to_png_text(resources: bytes) -> tuple[str, str]:
     """Return the name and the content of the text that holds resources in a PNG."""
     digits = resources.hex()
     lines = "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
     return _PNG_TEXTS[0], f"\niptc\n{len(resources):8}\n{lines}\n"
 
 
-def _from_text(text: object) -> bytes:
+def _from_png_text(text: object) -> bytes:
     if not isinstance(text, str):
         return b""
     try:

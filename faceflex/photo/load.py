@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,16 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from faceflex.errors import PhotoError
 from faceflex.photo.credentials import has_credentials
-from faceflex.photo.formats import FORMATS, brand, lack
+from faceflex.photo.formats import FORMATS, format_from_brands, missing_support
 from faceflex.photo.iptc import read_resources
 from faceflex.photo.metadata import orientation_of, read_xmp, upright_exif, upright_xmp
-from faceflex.photo.options import depth_of, options_of, plain
-from faceflex.photo.parts import rare_jpeg
+from faceflex.photo.options import bit_depth_of, encoding_options, plain
+from faceflex.photo.parts import unsupported_jpeg
 from faceflex.photo.pixels import Converter, Native, native_mode, native_pixels, upright
 
-LARGEST = 3 << 29
+Result = TypeVar("Result")
+
+MAX_FILE_BYTES = 3 << 29
 """Bytes of the largest file that is read: Pillow's largest picture with 16 bits and alpha."""
 
 _LEAST_COMPRESSED = 512  # Pixels a byte: a JPEG has at least one bit for each block of 64.
@@ -69,14 +71,14 @@ class Photo:
     notes: tuple[str, ...] = ()
 
     @property
-    def deep(self) -> bool:
+    def is_16bit(self) -> bool:
         """Whether the file's values have 16 bits."""
         return bool(self.native.dtype == np.uint16)
 
     @cached_property
     def converter(self) -> Converter:
         """Both ways between the file's pixels and RGB."""
-        return Converter(self.mode, self.deep, self.icc)
+        return Converter(self.mode, self.is_16bit, self.icc)
 
     @cached_property
     def rgb(self) -> NDArray[np.uint8]:
@@ -85,7 +87,7 @@ class Photo:
         picture.setflags(write=False)
         return picture
 
-    def stripped(self) -> Photo:
+    def without_metadata(self) -> Photo:
         """Return the photo without metadata, but for its colour profile and its resolution."""
         options = plain(dict(self.options))
         return replace(self, exif=None, xmp=None, resources=None, options=options)
@@ -156,13 +158,13 @@ def _read_deep_tiff(tags: Mapping[int, Any], data: bytes) -> tuple[Native, str]:
 def _open(data: bytes, name: str) -> Image.Image:
     if not data:
         raise PhotoError(f"{name}: the file is empty")
-    kind = brand(data)
-    if kind and (missing := lack(kind)):
+    kind = format_from_brands(data)
+    if kind and (missing := missing_support(kind)):
         raise PhotoError(f"{name}: {missing}; or convert the photo to JPEG")
     try:
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        if rare_jpeg(data):
+        if unsupported_jpeg(data):
             raise PhotoError(
                 f"{name}: a rare kind of JPEG (12 bits or JPEG-LS) that cannot be read;"
                 " save it as PNG or TIFF"
@@ -197,7 +199,7 @@ def _content(path: Path, name: str) -> bytes:
             raise PhotoError(f"{name}: cannot be read (Is a directory)")
         if not stat.S_ISREG(found.st_mode):
             raise PhotoError(f"{name}: not a regular file; copy the photo into one")
-        if found.st_size > LARGEST:
+        if found.st_size > MAX_FILE_BYTES:
             raise PhotoError(f"{name}: {found.st_size:,} bytes are too many for a photo")
         return path.read_bytes()
     except (OSError, ValueError) as error:
@@ -224,17 +226,51 @@ def load_photo(source: str | Path | bytes, name: str | None = None) -> Photo:
     PhotoError
         If it cannot be read; the message names the file and the cause.
     """
+    return _read(source, name, _decode)
+
+
+def read_header(source: str | Path | bytes, name: str | None = None) -> tuple[str, bytes | None]:
+    """Read a photo's format and its XMP; quick, because its pixels are not decoded.
+
+    A photo whose header is sound may still be damaged.
+
+    Parameters
+    ----------
+    source, name
+        As for :func:`load_photo`.
+
+    Returns
+    -------
+    A key of :data:`faceflex.photo.formats.FORMATS`; and XMP as the file has it, None without.
+
+    Raises
+    ------
+    PhotoError
+        If it cannot be read; the message names the file and the cause.
+    """
+
+    def header(data: bytes, name: str) -> tuple[str, bytes | None]:
+        image = _open(data, name)
+        return str(image.format), read_xmp(image, data)
+
+    return _read(source, name, header)
+
+
+def _read(
+    source: str | Path | bytes, name: str | None, decode: Callable[[bytes, str], Result]
+) -> Result:
+    """Decode a file's content; whatever goes wrong is a :class:`PhotoError` of one line."""
     if isinstance(source, bytes):
         data, name = source, name or "-"
-        if len(data) > LARGEST:
-            raise PhotoError(f"{name}: more than {LARGEST:,} bytes are too many for a photo")
+        if len(data) > MAX_FILE_BYTES:
+            raise PhotoError(f"{name}: more than {MAX_FILE_BYTES:,} bytes are too many for a photo")
     else:
         name = name or str(source)
         data = _content(Path(source), name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _decode(data, name)
+            return decode(data, name)
     except PhotoError:
         raise
     except MemoryError:
@@ -265,7 +301,7 @@ def _decode(data: bytes, name: str) -> Photo:
         upright_exif(image, data, width, height),
         image.info.get("icc_profile") or None,
         upright_xmp(xmp, width, height),
-        options_of(image, data, mode),
+        encoding_options(image, data, mode),
         read_resources(image, data, orientation != 1),
         has_credentials(image, data, xmp),
         _notes(image, data),
@@ -275,7 +311,7 @@ def _decode(data: bytes, name: str) -> Photo:
 def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
     """Say what of a file its edit cannot keep."""
     found = []
-    if (depth := depth_of(image, data)) > 8:
+    if (depth := bit_depth_of(image, data)) > 8:
         found.append(f"has {depth} bits a channel; edited and written with 8")
     if isinstance(image, JpegImagePlugin.JpegImageFile) and not image.quantization:
         found.append("is a lossless JPEG; written as an ordinary one of high quality")

@@ -234,7 +234,7 @@ def _goes(name: str) -> bool:
     return name in _GONE or name.startswith(_GONE_SPACES)
 
 
-def names_credentials(xmp: bytes | None) -> bool:
+def references_credentials(xmp: bytes | None) -> bool:
     """Tell whether an XMP packet says where the photo's content credentials are."""
     packet = _Packet.parse(xmp)
     return packet is not None and any(
@@ -242,7 +242,7 @@ def names_credentials(xmp: bytes | None) -> bool:
     )
 
 
-def marked_xmp(
+def provenance_xmp(
     xmp: bytes | None, software: str, version: str, settings: Mapping[str, str]
 ) -> bytes:
     """Return an XMP packet that says how the picture was made.
@@ -276,7 +276,7 @@ def marked_xmp(
     return packet.write()
 
 
-def short_xmp(xmp: bytes, limit: int = JPEG_XMP) -> bytes | None:
+def shrink_xmp(xmp: bytes, limit: int = JPEG_XMP) -> bytes | None:
     """Return an XMP packet of at most ``limit`` bytes, without its largest fields if need be."""
     if len(xmp) <= limit:
         return xmp

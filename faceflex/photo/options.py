@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
-from faceflex.photo.parts import png_chunks, riff_chunks
+from faceflex.photo.parts import png_chunks, riff_chunk_ids
 
 _LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "lzma")
 _ABOUT_COLOUR = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
@@ -15,7 +15,7 @@ _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _HEADER = 1 << 16  # Bytes at the start of an AVIF, in which its settings stand.
 
 
-def options_of(image: Image.Image, data: bytes, mode: str) -> dict[str, Any]:
+def encoding_options(image: Image.Image, data: bytes, mode: str) -> dict[str, Any]:
     """Return how a file was encoded.
 
     Parameters
@@ -43,7 +43,7 @@ def options_of(image: Image.Image, data: bytes, mode: str) -> dict[str, Any]:
         options["pnginfo"] = _png_notes(data)
         options["palette"] = image.mode == "P"
     elif image.format == "WEBP":
-        options["lossless"] = b"VP8L" in (data[12:16], *riff_chunks(data))
+        options["lossless"] = b"VP8L" in (data[12:16], *riff_chunk_ids(data))
     elif image.format == "TIFF":
         compression = image.info.get("compression", "raw")
         known = compression in _LOSSLESS_TIFF
@@ -71,7 +71,7 @@ def plain(options: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def depth_of(image: Image.Image, data: bytes) -> int:
+def bit_depth_of(image: Image.Image, data: bytes) -> int:
     """Return the bits of a channel of an AVIF or HEIC file; 8 for others."""
     if image.format == "AVIF":
         return _avif_settings(data)[0]

@@ -33,7 +33,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
-def rare_jpeg(data: bytes) -> bool:
+def unsupported_jpeg(data: bytes) -> bool:
     """Tell whether a JPEG says that it is of a kind that Pillow cannot read."""
     return data[:2] == b"\xff\xd8" and any(
         marker in _RARE or (marker in _FRAMES and data[at + 4 : at + 5] != b"\x08")
@@ -50,7 +50,7 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + length
 
 
-def riff_chunks(data: bytes) -> Iterator[bytes]:
+def riff_chunk_ids(data: bytes) -> Iterator[bytes]:
     """Yield the names of a WebP file's chunks."""
     at = 12
     while at + 8 <= len(data):
@@ -59,7 +59,7 @@ def riff_chunks(data: bytes) -> Iterator[bytes]:
         at += at % 2
 
 
-def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def bmff_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the kind and the start (64 bytes at most) of each outermost box of an HEIF file."""
     at = 0
     while at + 8 <= len(data):

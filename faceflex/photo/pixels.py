@@ -84,7 +84,7 @@ def _with_key(gray: Native, key: int) -> Native:
     return np.stack([gray, alpha], axis=2)
 
 
-def eight_bits(native: Native) -> NDArray[np.uint8]:
+def to_uint8(native: Native) -> NDArray[np.uint8]:
     """Return a file's pixels with 8 bits."""
     if native.dtype == np.uint8:
         return native
@@ -120,19 +120,19 @@ class Converter:
 
     Attributes
     ----------
-    managed
+    color_managed
         Whether colours go through the profile.
     """
 
     def __init__(self, mode: str, deep: bool, icc: bytes | None) -> None:
-        self.mode, self.deep = mode, deep
+        self.mode, self.is_16bit = mode, deep
         self._kind = {"CMYK": "CMYK", "RGB": "RGB", "RGBA": "RGB"}.get(mode)
         self._transforms = _transforms(icc, self._kind) if icc and self._kind else None
-        self.managed = self._transforms is not None
+        self.color_managed = self._transforms is not None
 
     def to_rgb(self, native: Native) -> NDArray[np.uint8]:
         """Return (H, W, 3) uint8 sRGB of the file's pixels."""
-        values = eight_bits(native)
+        values = to_uint8(native)
         if self.mode in ("L", "LA"):
             gray = values if values.ndim == 2 else values[:, :, 0]
             return np.ascontiguousarray(np.repeat(gray[:, :, None], 3, axis=2))
@@ -191,7 +191,9 @@ class Converter:
             now = self._shown(np.round(new).astype(np.uint8)[None])[0]
         return new - old
 
-    def edited(self, native: Native, rgb: NDArray[np.uint8], after: NDArray[np.uint8]) -> Native:
+    def apply_edit(
+        self, native: Native, rgb: NDArray[np.uint8], after: NDArray[np.uint8]
+    ) -> Native:
         """Carry an edit over to the file's own pixels.
 
         Parameters
@@ -205,14 +207,14 @@ class Converter:
         -------
         Pixels of the same kind; equal to ``native`` wherever ``after`` equals ``rgb``.
         """
-        if self.mode == "RGB" and not self.deep and not self.managed:
+        if self.mode == "RGB" and not self.is_16bit and not self.color_managed:
             return after
         out = native.copy()
         flat = out.reshape(-1, 1 if out.ndim == 2 else out.shape[2])
         before, later = rgb.reshape(-1, 3), after.reshape(-1, 3)
         changed = np.flatnonzero((before != later).any(axis=1))
         colours = {"L": 1, "LA": 1, "CMYK": 4}.get(self.mode, 3)
-        step, top = (257, 65535) if self.deep else (1, 255)
+        step, top = (257, 65535) if self.is_16bit else (1, 255)
         for start in range(0, len(changed), _BLOCK):
             at = changed[start : start + _BLOCK]
             old = flat[at, :colours].astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from faceflex._version import __version__
 from faceflex.photo.load import Photo
-from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, marked_xmp
+from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, provenance_xmp
 from faceflex.photo.save import encode_photo
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SOFTWARE = "faceflex"
 _WITHOUT_XMP = ("BMP",)
+# As an attribute, or as an element: other programs write the same XMP differently.
+_OWN_MARK = re.compile(rb"""AISystemUsed\s*(?:=\s*["']|>)\s*faceflex\b""")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Provenance:
     version: str = __version__
 
     @property
-    def made_by(self) -> str:
+    def software_version(self) -> str:
         """Version, method and models, in one line."""
         models = ", ".join(f"{role} {name}" for role, name in self.fingerprints.items())
         return f"{self.version} ({self.method}; {models})"
@@ -60,12 +63,23 @@ class Provenance:
         }
 
 
-def can_mark(form: str) -> bool:
+def made_by_faceflex(xmp: bytes | None) -> bool:
+    """Tell whether a file's XMP says that faceflex made its picture.
+
+    Examples
+    --------
+    >>> made_by_faceflex(b'<rdf:Description Iptc4xmpExt:AISystemUsed="faceflex"/>')
+    True
+    """
+    return xmp is not None and _OWN_MARK.search(xmp) is not None
+
+
+def supports_provenance(form: str) -> bool:
     """Tell whether files of a format can say that a model edited them."""
     return form not in _WITHOUT_XMP
 
 
-def encode_marked(
+def encode_with_provenance(
     photo: Photo,
     picture: NDArray[np.uint8],
     form: str,
@@ -101,8 +115,8 @@ def encode_marked(
         If it cannot be encoded or signed.
     """
     xmp = None
-    if mark and can_mark(form):
-        xmp = marked_xmp(photo.xmp, SOFTWARE, provenance.made_by, provenance.settings)
+    if mark and supports_provenance(form):
+        xmp = provenance_xmp(photo.xmp, SOFTWARE, provenance.software_version, provenance.settings)
     data = encode_photo(photo, picture, target=form, xmp=xmp)
     if signer is None:
         return data
@@ -112,4 +126,4 @@ def encode_marked(
         before = Path(original).read_bytes() if isinstance(original, str) else original
     parent = before, photo.format, Path(photo.name).name
     settings = {**provenance.settings, "method": provenance.method, **provenance.fingerprints}
-    return signer.sign(data, form, parent, (SOFTWARE, provenance.made_by), settings)
+    return signer.sign(data, form, parent, (SOFTWARE, provenance.software_version), settings)

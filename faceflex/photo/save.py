@@ -16,12 +16,12 @@ from PIL import Image, PngImagePlugin
 
 from faceflex.errors import PhotoError
 from faceflex.files import atomic_write
-from faceflex.photo.exif import PREFIX, add_to_tiff, shortened, without_orientation
-from faceflex.photo.formats import lack
-from faceflex.photo.iptc import into_jpeg, into_tags, into_text
+from faceflex.photo.exif import PREFIX, add_to_tiff, shrink_exif, without_orientation
+from faceflex.photo.formats import missing_support
+from faceflex.photo.iptc import add_to_jpeg, to_png_text, to_tiff_tags
 from faceflex.photo.load import Photo
-from faceflex.photo.metadata import JPEG_EXIF, short_xmp
-from faceflex.photo.pixels import Native, eight_bits
+from faceflex.photo.metadata import JPEG_EXIF, shrink_xmp
+from faceflex.photo.pixels import Native, to_uint8
 
 QUALITY = 95
 """JPEG and WebP quality where the photo itself gives none (it came in another format)."""
@@ -57,12 +57,12 @@ def encode_photo(
     PhotoError
         If the format cannot hold a picture of this size, or needs what is not installed.
     """
-    if missing := lack(target or photo.format):
+    if missing := missing_support(target or photo.format):
         raise PhotoError(f"{photo.name}: {missing}; or write another format")
-    pixels = photo.converter.edited(photo.native, photo.rgb, rgb)
+    pixels = photo.converter.apply_edit(photo.native, photo.rgb, rgb)
     form, xmp = target or photo.format, xmp or photo.xmp
     try:
-        if photo.deep and photo.mode in _DEEP.get(form, ()):
+        if photo.is_16bit and photo.mode in _DEEP.get(form, ()):
             if form == "PNG":
                 return _deep_png(photo, pixels, xmp)
             return _tagged_tiff(_deep_tiff(photo, pixels), photo, xmp)
@@ -71,7 +71,7 @@ def encode_photo(
         if form == "TIFF":
             return _tagged_tiff(data, photo, xmp)
         if form == "JPEG" and photo.resources:
-            return into_jpeg(data, photo.resources)
+            return add_to_jpeg(data, photo.resources)
         return _bmp_with_alpha(data) if (form, picture.mode) == ("BMP", "RGBA") else data
     except MemoryError:
         raise PhotoError(f"{photo.name}: too large for this machine's memory") from None
@@ -110,7 +110,7 @@ _DEEP = {"PNG": ("LA", "RGB", "RGBA"), "TIFF": ("LA", "RGB", "RGBA", "CMYK")}
 def _picture(photo: Photo, pixels: Native, rgb: NDArray[np.uint8], form: str) -> Image.Image:
     """Return what to encode: the file's own kind of pixels, or the nearest that a format holds."""
     if not (photo.mode == "L" and form in _DEEP):
-        pixels = eight_bits(pixels)
+        pixels = to_uint8(pixels)
     if form == "BMP" and photo.mode in ("RGB", "RGBA"):  # Which knows sRGB alone.
         pixels = np.concatenate([rgb, pixels[:, :, 3:]], axis=2)
     if photo.mode in _HOLDS[form]:
@@ -159,8 +159,8 @@ def _save_options(
     if form == "JPEG":
         if "qtables" not in options:
             options["quality"] = QUALITY
-        options["exif"] = shortened(photo.exif or b"", JPEG_EXIF) or b""
-        options["xmp"] = short_xmp(xmp) if xmp else None
+        options["exif"] = shrink_exif(photo.exif or b"", JPEG_EXIF) or b""
+        options["xmp"] = shrink_xmp(xmp) if xmp else None
     elif form == "PNG":
         options["compress_level"] = _PNG_LEVEL
         info = PngImagePlugin.PngInfo()
@@ -169,7 +169,7 @@ def _save_options(
         if xmp:
             info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
         if photo.resources:
-            info.add_text(*into_text(photo.resources), zip=True)
+            info.add_text(*to_png_text(photo.resources), zip=True)
     elif form == "WEBP":
         options.update(quality=QUALITY, exact=True, xmp=xmp or b"")
     elif form in ("AVIF", "HEIF"):
@@ -213,7 +213,7 @@ def _deep_png(photo: Photo, pixels: Native, xmp: bytes | None) -> bytes:
     if xmp:
         parts.append(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
     if photo.resources:
-        name, text = (part.encode("ascii") for part in into_text(photo.resources))
+        name, text = (part.encode("ascii") for part in to_png_text(photo.resources))
         parts.append(_chunk(b"zTXt", name + b"\0\0" + zlib.compress(text)))
     # Each row: filter type 1, then differences to the pixel on the left.
     rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)
@@ -248,7 +248,7 @@ def _deep_tiff(photo: Photo, pixels: Native) -> bytes:
 
 
 def _tagged_tiff(data: bytes, photo: Photo, xmp: bytes | None) -> bytes:
-    extra = into_tags(photo.resources) if photo.resources else {}
+    extra = to_tiff_tags(photo.resources) if photo.resources else {}
     return add_to_tiff(data, photo.exif, extra | ({_XMP_TAG: xmp} if xmp else {}))
 
 
