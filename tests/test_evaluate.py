@@ -1,4 +1,4 @@
-"""Measures of edits, the judge, and identity."""
+"""Measures of edits, the attribute classifier, and identity."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceflex.assets import resolve
+from faceflex.compose.composer import Composer
+from faceflex.edit.editor import Editor
 from faceflex.errors import AssetError, UsageError
 from faceflex.evaluate import measures
 from faceflex.evaluate.edits import Instruments, evaluate_photo, passed, summarise
 from faceflex.faces.recognition import FaceDescriptor, IdentityMeter, descriptor_distance
-from faceflex.faces.warnings import remarks
 from faceflex.models.attribute_classifier import (
     AttributeClassifier,
     ClassifierConfig,
@@ -25,7 +26,7 @@ from tests.conftest import face_points
 
 @pytest.fixture(scope="module")
 def face(editor, portrait):
-    return editor.find_faces(portrait.rgb)[0]
+    return editor.finder.find(portrait.rgb)[0]
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +84,14 @@ def test_nearer_is_1_at_the_goal_and_negative_beyond_the_start():
 
 def test_the_descriptor_knows_people_apart(editor, portrait, smile, face):
     describe = FaceDescriptor.default()
-    other = editor.find_faces(smile)[0]
+    other = editor.finder.find(smile)[0]
     one, two = describe(portrait.rgb, face.points), describe(smile, other.points)
     assert one.shape == (128,)
     assert descriptor_distance(one, two) > 0.6
     # The same person in a smaller copy.
     small = cv2.resize(portrait.rgb, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
     assert descriptor_distance(one, describe(small, face.points * 0.4)) < 0.1
-    watch = IdentityMeter(editor.landmarks, portrait.rgb, [face.points])
+    watch = IdentityMeter(editor.finder.landmarks, portrait.rgb, [face.points])
     assert watch.distances(portrait.rgb) == [0.0]
 
 
@@ -101,9 +102,9 @@ def test_a_file_that_is_no_descriptor_is_refused(tmp_path):
         FaceDescriptor(path)
 
 
-def test_the_judge_tells_smiles_and_says_how_well(portrait, smile, editor, face, instruments):
-    closed = instruments.look(portrait.rgb, face.points, "Smiling")
-    wide = instruments.look(smile, editor.find_faces(smile)[0].points, "Smiling")
+def test_the_classifier_tells_smiles_and_says_how_well(portrait, smile, editor, face, instruments):
+    closed = instruments.measure(portrait.rgb, face.points, "Smiling")
+    wide = instruments.measure(smile, editor.finder.find(smile)[0].points, "Smiling")
     assert closed.score < 0.2
     assert wide.score > 0.8
     with pytest.raises(UsageError, match="does not know Winking"):
@@ -111,10 +112,9 @@ def test_the_judge_tells_smiles_and_says_how_well(portrait, smile, editor, face,
 
 
 def test_an_evaluation_measures_what_was_edited(editor, portrait, instruments):
-    found = list(
-        evaluate_photo(editor, instruments, "x", portrait.rgb, "Smiling", [0.5, 2.0, -1.0])
-    )
-    rows = [row for row, _ in found]
+    strengths = [0.5, 2.0, -1.0]
+    measured = evaluate_photo(editor, instruments, "x", portrait.rgb, "Smiling", strengths)
+    rows = [row for row, _ in measured]
     assert [r["strength"] for r in rows] == [0.5, 2.0, -1.0]
     assert all(r["outside"] == 0 for r in rows)
     assert all(0.5 < r[k] < 3 for r in rows for k in ("noise", "noise_mouth"))
@@ -123,7 +123,7 @@ def test_an_evaluation_measures_what_was_edited(editor, portrait, instruments):
     summary = summarise(rows[:2])
     assert summary["chosen"] == 2.0
     assert summary["monotone"] == 1.0
-    pasting = type(editor)(device="cpu", method="paste")
+    pasting = Editor(editor.finder, editor.method, Composer(mode="paste"))
     ((pasted, _),) = evaluate_photo(pasting, instruments, "x", portrait.rgb, "Smiling", [2.0])
     assert pasted["sharpness_hull"] < 0.5 < rows[1]["sharpness_hull"]
     assert pasted["identity_distance"] > rows[1]["identity_distance"]
@@ -143,36 +143,18 @@ def test_a_pair_tells_how_near_an_edit_comes(editor, portrait, instruments):
     assert summarise(rows[:2])["strengths"][0]["nearer_people"] == 1.0
 
 
-def test_a_judge_is_saved_and_read_back(tmp_path):
-    judge = AttributeClassifier(ClassifierConfig(("A", "B"), 48, (8, 8, 8, 8))).eval()
-    save_network(judge, tmp_path / "judge.safetensors", {"auc": {"A": 0.9}})
+def test_a_classifier_is_saved_and_read_back(tmp_path):
+    classifier = AttributeClassifier(ClassifierConfig(("A", "B"), 48, (8, 8, 8, 8))).eval()
+    save_network(classifier, tmp_path / "classifier.safetensors", {"auc": {"A": 0.9}})
     crops = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3), np.uint8)
-    again = load_classifier(tmp_path / "judge.safetensors").scores(crops)
+    again = load_classifier(tmp_path / "classifier.safetensors").scores(crops)
     assert again.shape == (3, 2)
-    assert np.abs(again - judge.scores(crops)).max() < 1e-2
+    assert np.abs(again - classifier.scores(crops)).max() < 1e-2
     assert (
         np.abs(
-            again - load_classifier(tmp_path / "judge.safetensors").scores(crops[:, :, ::-1])
+            again - load_classifier(tmp_path / "classifier.safetensors").scores(crops[:, :, ::-1])
         ).max()
         < 1e-5
     )
     with pytest.raises(AssetError, match="attribute judge"):
         load_classifier(resolve("vae"))
-
-
-def test_small_turned_and_covered_faces_are_remarked_on(editor, smile, portrait):
-    (plain,) = editor.prepare(portrait.rgb, editor.find_faces(portrait.rgb))
-    assert plain.remarks == ()
-    tiny = cv2.resize(portrait.rgb, None, fx=0.1, fy=0.1, interpolation=cv2.INTER_AREA)
-    (small,) = editor.prepare(tiny, editor.find_faces(tiny))
-    assert any("pixels wide" in r for r in small.remarks)
-    (face,) = editor.prepare(smile, editor.find_faces(smile))
-    points = face.points.copy()
-    points[30, 0] = points[14, 0] - 4
-    assert any("turned" in r for r in remarks(200, points, face.crop, face.decoded))
-    covered = smile.copy()
-    corner = face.face.points[48:60].min(axis=0).astype(int) - 25
-    far = face.face.points[48:60].max(axis=0).astype(int) + 25
-    covered[corner[1] : far[1], corner[0] : far[0]] = (20, 60, 160)
-    (hidden,) = editor.prepare(covered, [face.face])
-    assert any("covering" in r for r in hidden.remarks)

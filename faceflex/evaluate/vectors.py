@@ -169,7 +169,9 @@ def measure(
     for strength, pictures in subjects.edited(attribute, strengths, which).items():
         after, new_descriptors = inspect(pictures)
         leak = np.abs(after - before)[:, others].mean(axis=0)
-        distances = [descriptor_distance(*t) for t in zip(descriptors, new_descriptors, strict=True)]
+        distances = [
+            descriptor_distance(*t) for t in zip(descriptors, new_descriptors, strict=True)
+        ]
         colours = [measures.colour_change(*t) for t in zip(photos, pictures, points, strict=True)]
         rows.append(
             {
@@ -287,6 +289,8 @@ def evaluate_vectors(
                 continue
             cut, auc = cuts[name]
             which = [i for i, r in enumerate(pool) if r.labels[name] < 0][:faces]
+            if not which:
+                continue
             rows = measure(subjects, classifier, name, strengths, which, cut, watched)
             at = next((r for r in rows if r["strength"] == SUCCESS_AT), None)
             if at is not None:
