@@ -30,7 +30,7 @@ with atheris.instrument_imports(include=["faceflex", "pickle"]):
     from faceflex.methods.vectors import AttributeVectors
     from faceflex.models.pickles import read_pickled_arrays
     from faceflex.photo import exif, formats, iptc, metadata, parts
-    from faceflex.train.dlib_format import check_predictor, read_predictor
+    from faceflex.faces.dlib_format import check_predictor, read_predictor
 
 from tests import hostile
 
@@ -41,7 +41,7 @@ def one_exif(data: bytes) -> None:
     block = exif.upright_block(data, 300, 200)
     if block is not None:
         assert exif.upright_block(block, 300, 200) is not None
-        short = exif.shortened(block, 200)
+        short = exif.shrink_exif(block, 200)
         assert short is None or len(short) <= 200
         tiff = hostile.saved("TIFF", SMALL)
         exif.add_to_tiff(tiff, block, {700: b"<xmp/>"})
@@ -50,18 +50,18 @@ def one_exif(data: bytes) -> None:
 
 def one_xmp(data: bytes) -> None:
     metadata.upright_xmp(data, 300, 200)
-    marked = metadata.marked_xmp(data, "faceflex", "1", {"Smiling": "1"})
+    marked = metadata.provenance_xmp(data, "faceflex", "1", {"Smiling": "1"})
     assert metadata.DIGITAL_SOURCE_TYPE.encode() in marked
-    short = metadata.short_xmp(marked, 900)
+    short = metadata.shrink_xmp(marked, 900)
     assert short is None or len(short) <= 900
 
 
 def one_chunks(data: bytes) -> None:
-    for walk in (parts.jpeg_segments, parts.png_chunks, parts.riff_chunks, parts.boxes):
+    for walk in (parts.jpeg_segments, parts.png_chunks, parts.riff_chunk_ids, parts.bmff_boxes):
         for _ in walk(data):
             pass
-    parts.rare_jpeg(b"\xff\xd8" + data)
-    formats.brand(data)
+    parts.unsupported_jpeg(b"\xff\xd8" + data)
+    formats.format_from_brands(data)
 
 
 def one_iptc(data: bytes) -> None:
@@ -72,10 +72,10 @@ def one_iptc(data: bytes) -> None:
     image = Image.open(io.BytesIO(bare))
     kept = iptc.read_resources(image, jpeg, False)
     if kept is not None:
-        again = iptc.into_jpeg(bare, kept)
+        again = iptc.add_to_jpeg(bare, kept)
         assert iptc.read_resources(image, again, False) == kept
-        iptc.into_tags(kept)
-        assert iptc._from_text(iptc.into_text(kept)[1]) == kept
+        iptc.to_tiff_tags(kept)
+        assert iptc._from_png_text(iptc.to_png_text(kept)[1]) == kept
 
 
 def one_dlib(data: bytes) -> None:
@@ -174,7 +174,7 @@ def _seeds(target: str) -> list[bytes]:
             [hostile.exif(), hostile.saved("TIFF", SMALL, exif=hostile.exif())]
             + [struct.pack("<4sI", b"II*\0", 8) + bytes(40)]
         ),
-        "xmp": lambda: [hostile._XMP, metadata.marked_xmp(None, "a", "b", {})],
+        "xmp": lambda: [hostile._XMP, metadata.provenance_xmp(None, "a", "b", {})],
         "chunks": lambda: [hostile.saved("PNG", SMALL), hostile.saved("WEBP", SMALL)],
         "iptc": lambda: [_resources()],
         "dlib": lambda: [_predictor()],

@@ -29,7 +29,7 @@ from faceflex.models.checkpoint import Unmade, load_vae, save_network
 from faceflex.models.pickles import read_pickled_arrays
 from faceflex.models.vae import VAE, VAEConfig
 from faceflex.tensors import read_arrays, read_metadata
-from faceflex.train.dlib_format import read_predictor
+from faceflex.faces.dlib_format import read_predictor
 
 SMALL = VAEConfig(128, 6, (16, 16, 16), 4, (16, 16, 16, 16))
 

@@ -297,7 +297,7 @@ def test_landmarks_train_pack_and_predict(celeba, tmp_path):
 
 
 def test_damaged_dlib_files_are_refused(tmp_path):
-    from faceflex.train.dlib_format import read_predictor
+    from faceflex.faces.dlib_format import read_predictor
 
     for data in (b"", b"\x01\x02", b"\x01\x01\x81", b"nonsense"):
         with pytest.raises(ValueError, match=r"shape predictor|dlib object"):

@@ -1,4 +1,4 @@
-"""One cache of aligned faces for everything that trains.
+"""Cache of aligned faces, shared by all training.
 
 Faces are stored 4 pixels wider than the crop on every side, so that training can shift the crop a
 little without reading outside it. Layout of a cache folder: ``faces.npy`` (N, 136, 136, 3) uint8
@@ -59,7 +59,7 @@ class AlignedCache:
     faces, weight, points
         As stored (see the module's text).
     names, sources, held_out, labels
-        Per face: file name, reader, whether kept apart, labels.
+        Per face: file name, reader, whether it is held out, labels.
     """
 
     faces: NDArray[np.uint8]
@@ -112,7 +112,7 @@ def align_record(
 
     Returns
     -------
-    The aligned face and its (68, 2) landmarks in pixels of the template's crop (and margin),
+    The aligned face and its (68, 2) landmarks in pixels of the template's crop (with the margin),
     however it is cut; or why there is none.
     """
     from faceflex.photo import load_rgb
@@ -222,13 +222,13 @@ def open_cache(
     names: list[str] = table["names"]
     if not names:
         raise FaceflexError(f"{roots[0]}: none of {len(records)} pictures had a usable face")
-    apart = {r.path.name: r.held_out for r in records}
+    held_out = {r.path.name: r.held_out for r in records}
     return AlignedCache(
         np.load(target / "faces.npy", mmap_mode="r")[: len(names)],
         np.load(target / "weight.npy", mmap_mode="r")[: len(names)],
         np.load(target / "points.npy"),
         names,
         table["sources"],
-        np.array([apart[n] for n in names]),
+        np.array([held_out[n] for n in names]),
         table["labels"],
     )

@@ -1,4 +1,4 @@
-"""The latents of a labelled face set: read, detect, align and encode, once.
+"""Latents of a labelled face set, encoded once and cached.
 
 Pictures are worked on in chunks, on all cores or on a cluster's machines, and each chunk's result
 is a file of its own that appears whole or not at all. So the work can be stopped at any moment and
@@ -72,7 +72,7 @@ class Latents:
 
     @cached_property
     def held_out(self) -> NDArray[np.bool_]:
-        """(N,) which faces are kept apart."""
+        """(N,) whether a face is held out."""
         return np.array([r.held_out for r in self.records])
 
 

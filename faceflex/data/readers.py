@@ -51,15 +51,15 @@ def _numbers(path: Path, count: int) -> dict[str, list[float]]:
     """Read a table of ``count`` numbers a row; empty when the file is not there."""
     if not path.is_file():
         return {}
-    found = {}
+    table: dict[str, list[float]] = {}
     for number, name, values in read_table(path)[1]:
         try:
-            found[name] = [float(v) for v in values]
+            table[name] = [float(v) for v in values]
         except ValueError:
-            found[name] = []
-        if len(found[name]) != count or not np.isfinite(found[name]).all():
+            table[name] = []
+        if len(table[name]) != count or not np.isfinite(table[name]).all():
             raise UsageError(f"{path}: line {number} is not a name and {count} numbers")
-    return found
+    return table
 
 
 def read_celeba(root: Path) -> Iterator[Record]:
@@ -154,7 +154,7 @@ def read_utkface(root: Path) -> Iterator[Record]:
     Yields
     ------
     Records labelled ``age`` (years), ``gender`` (0 male, 1 female) and ``race`` (0 to 4), as far
-    as the file name tells them.
+    as the file name gives them.
     """
     points = read_points(landmarks_beside(root))
     for path in sorted(root.glob("*.jpg")):

@@ -1,4 +1,4 @@
-"""What a face set is made of: records, and the readers that know each set's layout."""
+"""Records of labelled pictures, which face sets are made of."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Record:
     five
         (5, 2) float32 centres of the eyes, tip of the nose and corners of the mouth, or None.
     partition
-        Where the set's own division puts it (0 is training), or None when it has none.
+        Part of the set's published split (0 is training), or None when it has none.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class Record:
 
     @property
     def held_out(self) -> bool:
-        """Whether it is kept apart for evaluation: by the set's division, or by its name."""
+        """Whether it is held out for evaluation: by the set's split, or else by its name."""
         return is_held_out(self.path.name) if self.partition is None else self.partition != 0
 
 

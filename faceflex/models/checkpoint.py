@@ -101,6 +101,12 @@ def load_network(path: Path, *networks: type[AnyNetwork], device: str = "cpu") -
     ------
     AssetError
         If the file is missing, damaged, or holds none of these networks.
+
+    Examples
+    --------
+    >>> from faceflex.assets import resolve
+    >>> load_network(resolve("vae"), VAE).config.latent
+    500
     """
     by_kind, label = {n.kind: n for n in networks}, networks[0].label
     weights, metadata = read_arrays(path, tuple(by_kind), label)

@@ -1,4 +1,4 @@
-"""uint8 faces to latents and back: the only place where pictures meet the network's scale."""
+"""Encoding of uint8 faces to latents, and decoding: the one place that scales pixels to [0, 1]."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def decode_faces(
 
 
 class Codec:
-    """A model's two ways, for several threads at once.
+    """Encoder and decoder of a model, for several threads at once.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""Choice of the device to compute on."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def pick_device(wanted: str = "auto") -> str:
 
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    there = {
+    available = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    if wanted not in there:
+    if wanted not in available:
         raise UsageError(f"unknown device {wanted!r}; use one of {', '.join(DEVICES)}")
-    if not there[wanted]:
-        here = ", ".join(name for name, is_there in there.items() if is_there)
-        raise UsageError(f"no {wanted} device on this machine; there is: {here}")
+    if not available[wanted]:
+        names = ", ".join(name for name, is_available in available.items() if is_available)
+        raise UsageError(f"no {wanted} device on this machine; there is: {names}")
     return wanted
 
 

@@ -1,8 +1,7 @@
-"""A patch discriminator: tells decoded faces from photos, place by place.
+"""Patch discriminator (PatchGAN: Isola et al., pix2pix, 2017) of decoded faces and photos.
 
-Convolutions of stride 2 with spectral normalisation (Miyato et al. 2018) and no statistics of the
-batch, so that several processes see what one would; patches as in Isola et al. (pix2pix, 2017). It
-is needed in training alone.
+Convolutions of stride 2 with spectral normalisation (Miyato et al. 2018), and no batch
+normalisation, so that several processes compute what one would. Only training needs it.
 """
 
 from __future__ import annotations

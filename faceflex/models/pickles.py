@@ -1,4 +1,4 @@
-"""Arrays out of pickles that come from anywhere: nothing in them is executed.
+"""A safe reader of pickled arrays: nothing in an untrusted file is executed.
 
 Reads what numpy and joblib write for dictionaries and lists of arrays. Any other name that a pickle
 asks for is refused before it is looked up.
@@ -50,7 +50,7 @@ class _Array:
 
 
 def _empty(kind: Any, shape: Any, _code: Any) -> np.ndarray[Any, Any]:
-    """Stand for numpy's function; pickles call it with these, and tell the shape afterwards."""
+    """Stand for numpy's ``_reconstruct``; a pickle calls it so, and gives the shape later."""
     if kind is not _Array or shape != (0,):
         raise pickle.UnpicklingError("an array that numpy would not write")
     return np.empty(0, np.int8)
@@ -64,21 +64,21 @@ def _number_type(code: Any, *_rest: Any) -> np.dtype[Any]:
 
 
 def _scalar(kind: Any, data: Any) -> Any:
-    """Stand for numpy's function that makes a number of its bytes."""
+    """Stand for numpy's ``scalar``, which makes a number of its bytes."""
     if not isinstance(kind, np.dtype) or not isinstance(data, bytes):
         raise pickle.UnpicklingError("a number that numpy would not write")
     return np.frombuffer(data, kind, 1)[0]
 
 
 def _allowed() -> dict[tuple[str, str], Any]:
-    found: dict[tuple[str, str], Any] = {
+    allowed: dict[tuple[str, str], Any] = {
         ("numpy", "ndarray"): _Array,
         ("numpy", "dtype"): _number_type,
         ("joblib.numpy_pickle", "NumpyArrayWrapper"): _JoblibArray,
     }
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        found[module, "_reconstruct"], found[module, "scalar"] = _empty, _scalar
-    return found
+        allowed[module, "_reconstruct"], allowed[module, "scalar"] = _empty, _scalar
+    return allowed
 
 
 # The pure-Python unpickler, because joblib's arrays follow their wrappers within the stream.

@@ -101,7 +101,7 @@ class LinearPath(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Picture -> what the linear path misses of the latent, and the log-variance."""
+    """Picture -> residual of the linear path's latent, and the posterior's log-variance."""
 
     def __init__(self, c: VAEConfig) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latent and its linear decode -> what the linear path misses of the picture."""
+    """Latent and its linear decode -> picture: the linear decode, enlarged, plus a residual."""
 
     def __init__(self, c: VAEConfig) -> None:
         super().__init__()
@@ -156,8 +156,8 @@ class Decoder(nn.Module):
         h = self.block4(_mix_up(self.mix4, h, F.pixel_unshuffle(seen, 2)))
         h = self.block2(_mix_up(self.mix2, h, seen))  # (B, e, S/2, S/2)
         residual = F.pixel_shuffle(self.outlet(F.silu(self.norm(h))), 2)
-        whole = F.interpolate(linear, scale_factor=2, mode="bicubic", align_corners=False)
-        return whole + residual  # (B, 3, S, S)
+        upsampled = F.interpolate(linear, scale_factor=2, mode="bicubic", align_corners=False)
+        return upsampled + residual  # (B, 3, S, S)
 
 
 def _mix_up(mix: nn.Conv2d, low: Tensor, high: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ def _mix_up(mix: nn.Conv2d, low: Tensor, high: Tensor) -> Tensor:
 
 
 class VAE(Network):
-    """Encoder and decoder together.
+    """Variational autoencoder of faces.
 
     Parameters
     ----------
@@ -211,6 +211,12 @@ class VAE(Network):
 
 
 def kl_divergence(mean: Tensor, logvar: Tensor) -> Tensor:
-    """Return KL(posterior || N(0, 1)) in nats, summed over the latent: (B,)."""
+    """Return KL(posterior || N(0, 1)) in nats, summed over the latent: (B,).
+
+    Examples
+    --------
+    >>> kl_divergence(torch.full((1, 5), 2.0), torch.zeros(1, 5))
+    tensor([10.])
+    """
     mean, logvar = mean.float(), logvar.float()
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(dim=1)

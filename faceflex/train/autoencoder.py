@@ -80,7 +80,7 @@ class AutoencoderObjective(Objective[Net, FaceBatch, Reconstruction], Generic[Ne
         workers: Workers,
     ) -> None:
         if features is None and config.perceptual:
-            raise UsageError("the perceptual loss needs a feature extractor")
+            raise UsageError("`perceptual`: this loss needs a feature extractor (`features`)")
         self.cache, self.config, self.workers = cache, config, workers
         self.features = None if features is None else features.to(workers.device)
         self.train_index = np.flatnonzero(~cache.held_out)

@@ -49,6 +49,12 @@ class EpochSampler:
     ------
     UsageError
         If there are no faces.
+
+    Examples
+    --------
+    >>> sampler = EpochSampler(np.arange(6), batch=3, seed=0)
+    >>> sorted([*sampler(0).tolist(), *sampler(1).tolist()])
+    [0, 1, 2, 3, 4, 5]
     """
 
     def __init__(self, index: NDArray[np.integer], batch: int, seed: int) -> None:

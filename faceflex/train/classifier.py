@@ -1,8 +1,8 @@
-"""Objective of classifiers: binary cross-entropy on the labels that face sets tell.
+"""Objective of classifiers: binary cross-entropy on the labels of face sets.
 
 Two networks are trained so. The attribute classifier measures edits; it must judge a mouth and not
 the sharpness or the light of a picture, so its faces are blurred too. The feature extractor gives
-the perceptual loss its maps, and must see sharpness. Its labels are whatever the sets tell:
+the perceptual loss its maps, and must see sharpness. Its labels are all that the sets have:
 CelebA's 40 attributes; from UTKFace age, sex (as CelebA's *Male*) and five groups of ethnicity.
 """
 
@@ -101,7 +101,15 @@ PURPOSES = {
 
 
 def as_targets(labels: Mapping[str, float]) -> dict[str, float]:
-    """Return a face's labels as numbers from 0 to 1, whichever set it comes from."""
+    """Return a face's labels as numbers from 0 to 1, whichever set it comes from.
+
+    Examples
+    --------
+    >>> as_targets({"Smiling": 1.0, "Male": -1.0})
+    {'Smiling': 1.0, 'Male': 0.0}
+    >>> as_targets({"age": 58.0, "gender": 0.0, "race": 1.0})["age"]
+    0.5
+    """
     if "age" not in labels:
         return {name: float(value > 0) for name, value in labels.items()}
     targets = {"Male": float(labels["gender"] == 0), "age": min(1.0, labels["age"] / _OLDEST)}

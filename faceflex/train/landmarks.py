@@ -2,8 +2,8 @@
 
 Hand-labelled faces (300-W's HELEN and AFW crops) carry the truth; machine-labelled faces of
 UTKFace and CelebA widen ages, skins and poses. Every training picture is the frame that
-:class:`faceflex.faces.landmarks.LandmarkModel` cuts at run time, disturbed as much as a detector's
-box (first pass) or a first guess (second pass) disturbs it.
+:class:`faceflex.faces.landmarks.LandmarkModel` cuts at run time, displaced as much as a detector's
+box (first pass) or a first estimate (second pass) would be.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class LandmarkConfig:
     cascades, trees, depth
         Regression trees: cascade levels, trees a level, splits from root to leaf.
     copies
-        Disturbed copies of each hand-labelled face.
+        Augmented copies of each hand-labelled face.
     extra
         Machine-labelled faces to add, once each.
     oversampling, pool, splits, nu
         dlib's oversampling amount, feature pool size, test splits, and shrinkage.
     seed
-        Fixes disturbance and training.
+        Fixes augmentation and training.
     """
 
     cascades: int = 14
@@ -81,12 +81,12 @@ def read_hand_labelled(root: Path) -> list[Labelled]:
         rows = list(csv.reader(file))
     if len(rows) < 2 or len(rows[0]) != 137:
         raise UsageError(f"{table}: expected a header and rows of a name and 136 numbers")
-    found = []
+    faces = []
     for name, *numbers in rows[1:]:
         stem = root / "images" / name
         path = stem if stem.suffix else stem.with_suffix(".jpg")
-        found.append((path, np.array(numbers, np.float32).reshape(68, 2)))
-    return found
+        faces.append((path, np.array(numbers, np.float32).reshape(68, 2)))
+    return faces
 
 
 def split_hand_labelled(faces: Sequence[Labelled]) -> tuple[list[Labelled], list[Labelled]]:
@@ -98,10 +98,10 @@ def split_hand_labelled(faces: Sequence[Labelled]) -> tuple[list[Labelled], list
     return train, [f for f in faces if f[0].stem.rsplit("_", 1)[0] in held_out]
 
 
-def _disturbed(
+def _augment(
     image: NDArray[np.uint8], points: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Cut the frame as a first pass (wide spread) or a second one (narrow) would."""
+    """Cut the frame, displaced as in a first pass (wide spread) or a second one (narrow)."""
     if rng.random() < 0.5:
         image, points = np.ascontiguousarray(image[:, ::-1]), mirrored(points, image.shape[1])
     wide = rng.random() < 0.4
@@ -129,7 +129,7 @@ def _samples(
         for path, points in faces:
             image = load_rgb(path)
             for _ in range(copies):
-                frame, moved = _disturbed(image, points, rng)
+                frame, moved = _augment(image, points, rng)
                 pictures.append(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
                 parts = [dlib.point(round(float(px)), round(float(py))) for px, py in moved]
                 shapes.append(
@@ -160,7 +160,7 @@ def train_landmarks(
     """
     import dlib
 
-    from faceflex.train.dlib_format import pack
+    from faceflex.faces.dlib_format import pack
 
     options = dlib.shape_predictor_training_options()
     options.cascade_depth, options.tree_depth = config.cascades, config.depth

@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,14 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
-    """Return the fraction of the peak learning rate at ``step``: linear rise, plateau, fall."""
+    """Return the fraction of the peak learning rate at ``step``: linear rise, plateau, fall.
+
+    Examples
+    --------
+    >>> config = TrainConfig(steps=1000, warmup=100, decay=0.5)
+    >>> [learning_rate_factor(step, config) for step in (0, 49, 300, 750)]
+    [0.01, 0.5, 1.0, 0.5]
+    """
     rise = (step + 1) / max(1, config.warmup)
     fall = (config.steps - step) / max(1.0, config.decay * config.steps)
     return max(0.0, min(1.0, rise, fall))
@@ -152,7 +159,9 @@ class Trainer:
             If the loss is no longer finite.
         """
         objective, config, steps = self.objective, self.config, self.config.steps
-        bfloat16 = self.precision == "bfloat16"
+        autocast: AbstractContextManager[Any] = nullcontext()
+        if self.precision == "bfloat16":
+            autocast = torch.autocast(self.device.type, torch.bfloat16)
         network = self.workers.wrap(self.network).train()
         trained = [p for p in self.network.parameters() if p.requires_grad]
         metrics: dict[str, Any] = {}
@@ -167,7 +176,7 @@ class Trainer:
                 for group in self.optimizer.param_groups:
                     group["lr"] = group["peak"] * rate
 
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+                with autocast:
                     outputs = objective.forward(network, batch, step)
                 adversary = objective.adversary_step(batch, outputs, step, rate)
                 terms = objective.loss_terms(batch, outputs, step)

@@ -32,16 +32,16 @@ def laplacian_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     -------
     (B,) weighted mean absolute difference, summed over the four levels.
     """
-    rest, total = output - target, output.new_zeros(len(output))
+    residual, total = output - target, output.new_zeros(len(output))
     for level in range(LEVELS):
         if level < LEVELS - 1:
-            low = F.avg_pool2d(_blur(rest), 2)
-            band = rest - F.interpolate(low, scale_factor=2, mode="nearest")
+            low = F.avg_pool2d(_blur(residual), 2)
+            band = residual - F.interpolate(low, scale_factor=2, mode="nearest")
         else:
-            low, band = rest, rest
+            low, band = residual, residual
         norm = weight.sum(dim=(1, 2, 3)) * band.shape[1] + 1e-6
         total = total + (band.abs() * weight).sum(dim=(1, 2, 3)) / norm
-        rest, weight = low, F.avg_pool2d(weight, 2)
+        residual, weight = low, F.avg_pool2d(weight, 2)
     return total
 
 

@@ -4,7 +4,7 @@ A decoder of 128 pixels paints teeth as one pale bar: that they are teeth, with 
 detail that it cannot have. Detail is also all that is taken from the photo: how much brighter or
 darker each place is than its surroundings, not its colour and not its light.
 
-Run as ``python -m faceflex.train.teeth SMILE.jpg --out teeth.png``.
+Run as ``python -m faceflex.train.teeth SMILE.jpg teeth.png``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m faceflex.train.teeth")
     parser.add_argument("photo", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("out", type=Path)
     options = parser.parse_args()
     relief = teeth_relief(load_rgb(options.photo))
     if not cv2.imwrite(str(options.out), relief, [cv2.IMWRITE_PNG_COMPRESSION, 9]):

@@ -97,7 +97,7 @@ class VAEObjective(AutoencoderObjective[ProbedVAE, VAETraining]):
     ) -> None:
         super().__init__(cache, config or VAETraining(), features, workers or Workers())
         if features is None and self.config.probes:
-            raise UsageError("linear probes need a feature extractor")
+            raise UsageError("`probes`: linear probes need a feature extractor (`features`)")
         torch.manual_seed(self.config.seed)
         vae = VAE(shape if start is None else start.config)
         if len(self.train_index) <= vae.config.latent:

@@ -64,6 +64,11 @@ class Workers:
         ------
         UsageError
             If the batch cannot be divided evenly.
+
+        Examples
+        --------
+        >>> Workers(rank=1, count=2).part(8)
+        slice(4, 8, None)
         """
         if batch % self.count:
             raise UsageError(f"a batch of {batch} cannot be divided among {self.count} processes")

@@ -1,4 +1,4 @@
-"""Read a landmark predictor that dlib wrote, and pack it into the small form.
+"""dlib's file format of landmark predictors: check and read it, and pack it into the small form.
 
 dlib stores an integer as a control byte (how many bytes follow; the top bit is the sign) and its
 bytes, lowest first; a float as two integers, mantissa and exponent of 2; sizes of matrices are
@@ -69,9 +69,9 @@ def _tree(source: _Reader) -> tuple[list[tuple[int, int]], list[float], NDArray[
 
 
 def check_predictor(data: bytes) -> None:
-    """Check that a ``dlib.shape_predictor`` looks at nothing outside itself.
+    """Check that every index of a ``dlib.shape_predictor`` is within bounds.
 
-    dlib does not: a file whose points or pixels are not there would crash it, or worse.
+    dlib does not: indices of points or pixels out of bounds would crash it, or worse.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def check_predictor(data: bytes) -> None:
     Raises
     ------
     ValueError
-        If it is not a shape predictor of 68 points, or leads outside.
+        If it is not a shape predictor of 68 points, or an index is out of bounds.
     """
     source, highest = _Reader(data), []
 
