@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from faceflex import __version__
+from faceflex._version import __version__
 from faceflex.cli import (
     attributes,
     build_vectors,

@@ -62,7 +62,7 @@ def doctor(json_: JsonOption = False) -> None:
     """Check versions, device, files and cache; exit code 1 when something is wrong."""
     import os
 
-    from faceflex import __version__
+    from faceflex._version import __version__
     from faceflex.assets.registry import cache_dir, hash_matches, locate, registry
 
     packages, wrong = _versions()

@@ -51,7 +51,7 @@ class EditMethod(Protocol[Code]):
     Attributes
     ----------
     name
-        What ``--method`` calls it.
+        What people call it.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 A package adds a method by an entry point of the group ``faceflex.methods`` that names a
 :class:`~faceflex.methods.controls.MethodEntry`. Its controls then are options of ``faceflex edit``,
-its name a choice of ``--method``; nothing else is to be done.
+its name one that can be chosen there; nothing else is to be done.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an edited picture came about, and how its file says so: one writer for all callers."""
+"""Provenance of edits: version, method, models and settings, written into the file."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _OWN_MARK = re.compile(rb"""AISystemUsed\s*(?:=\s*["']|>)\s*faceflex\b""")
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a picture was made.
+    """How an edit was made.
 
     Attributes
     ----------
     method
-        Name of the way of editing.
+        Name of the edit method.
     fingerprints
-        Identities of the models that made it, by role.
+        Ids of the models, by role.
     settings
-        What was asked for, by control.
+        Values of the method's controls.
     version
-        Of faceflex.
+        Version of faceflex.
     """
 
     method: str
@@ -53,7 +53,7 @@ class Provenance:
         return f"{self.version} ({self.method}; {models})"
 
     def as_json(self) -> dict[str, object]:
-        """Return it for ``--json``."""
+        """Return it as JSON."""
         return {
             "source_type": DIGITAL_SOURCE_TYPE,
             "version": self.version,
@@ -74,40 +74,40 @@ def made_by_faceflex(xmp: bytes | None) -> bool:
     return xmp is not None and _OWN_MARK.search(xmp) is not None
 
 
-def supports_provenance(form: str) -> bool:
-    """Tell whether files of a format can say that a model edited them."""
-    return form not in _WITHOUT_XMP
+def supports_provenance(file_format: str) -> bool:
+    """Return whether a format can hold provenance, which is XMP."""
+    return file_format not in _WITHOUT_XMP
 
 
 def encode_with_provenance(
     photo: Photo,
     picture: NDArray[np.uint8],
-    form: str,
+    file_format: str,
     provenance: Provenance,
     *,
     mark: bool = True,
     signer: Signer | None = None,
     original: bytes | str | None = None,
 ) -> bytes:
-    """Return the file of an edited picture, marked and signed.
+    """Encode an edit with its provenance, and sign it.
 
     Parameters
     ----------
     photo
-        The photo that was edited; its metadata is kept.
+        The photo that was edited; its metadata is preserved.
     picture
-        (H, W, 3) uint8, the result.
-    form
-        The format to write.
+        (H, W, 3) uint8 sRGB, the result.
+    file_format
+        Format of the output.
     provenance
-        How it was made.
+        How the edit was made.
     mark
-        Say so in XMP, where the format has it.
+        Write the provenance to XMP, where the format supports it.
     signer
-        Signs it (content credentials, C2PA).
+        Signs the file (content credentials, C2PA).
     original
-        The content or the path of the photo's file, which the credentials refer to; encoded anew
-        by default, without what the credentials of the photo say.
+        Content or path of the photo's file, the credentials' ingredient. By default the photo is
+        encoded anew, without its own credentials.
 
     Raises
     ------
@@ -115,15 +115,15 @@ def encode_with_provenance(
         If it cannot be encoded or signed.
     """
     xmp = None
-    if mark and supports_provenance(form):
+    if mark and supports_provenance(file_format):
         xmp = provenance_xmp(photo.xmp, SOFTWARE, provenance.software_version, provenance.settings)
-    data = encode_photo(photo, picture, target=form, xmp=xmp)
+    data = encode_photo(photo, picture, target=file_format, xmp=xmp)
     if signer is None:
         return data
     if original is None:
-        before = encode_photo(photo, photo.rgb)
+        content = encode_photo(photo, photo.rgb)
     else:
-        before = Path(original).read_bytes() if isinstance(original, str) else original
-    parent = before, photo.format, Path(photo.name).name
+        content = Path(original).read_bytes() if isinstance(original, str) else original
+    parent = content, photo.format, Path(photo.name).name
     settings = {**provenance.settings, "method": provenance.method, **provenance.fingerprints}
-    return signer.sign(data, form, parent, (SOFTWARE, provenance.software_version), settings)
+    return signer.sign(data, file_format, parent, (SOFTWARE, provenance.software_version), settings)

@@ -283,7 +283,7 @@ def write_file(path: Path, data: bytes, *, overwrite: bool = False) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not overwrite and os.path.lexists(path):
-            raise PhotoError(f"{path}: exists; use --overwrite, --skip-existing or another --out")
+            raise PhotoError(f"{path}: exists; use `overwrite`, `skip_existing` or another `out`")
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             file.write(data)
             file.flush()
