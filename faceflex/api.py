@@ -17,9 +17,10 @@ from faceflex.faces.find import FaceFinder
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import MethodOptions
 from faceflex.methods.registry import DEFAULT, make_method
+from faceflex.methods.scoring import ClassifierScorer
 from faceflex.photo import Photo, load_photo, write_file
 from faceflex.photo.formats import format_for
-from faceflex.photo.provenance import Provenance, encode_marked
+from faceflex.photo.provenance import Provenance, encode_with_provenance
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def make_editor(
     Parameters
     ----------
     method
-        A way to edit; see ``faceflex edit --help``.
+        A way to edit; one of :func:`faceflex.methods.registry.method_entries`.
     model, vectors
         Its files: registered names or paths; by default the bundled ones.
     keep
@@ -81,7 +82,8 @@ def make_editor(
     """
     options = MethodOptions(model, vectors, tuple(keep), device, seed)
     finder = FaceFinder(landmark_model, detector, min_score)
-    return Editor(finder, make_method(method, options), Composer(mode=mode))
+    composer = Composer(mode=mode)
+    return Editor(finder, make_method(method, options), composer, ClassifierScorer())
 
 
 @cache
@@ -195,5 +197,7 @@ def save_photo(
         If it cannot be written, or is there already.
     """
     target = Path(path)
-    data = encode_marked(photo, edited.rgb, format_for(target), edited.provenance, mark=mark)
+    data = encode_with_provenance(
+        photo, edited.rgb, format_for(target), edited.provenance, mark=mark
+    )
     write_file(target, data, overwrite=overwrite)

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from faceflex.cli.common import JsonOption, OfflineOption, go_offline, print_json
+from faceflex.cli.common import (
+    JsonOption,
+    OfflineOption,
+    go_offline,
+    note,
+    print_json,
+    print_table,
+)
 
 
 def attributes(
@@ -49,15 +56,29 @@ def attributes(
                 }
             )
         return
-    from rich.console import Console
-    from rich.table import Table
 
     def share(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 
-    table = Table("attribute", "reliability", "seen", "AUC", "faces with it", box=None)
+    rows = []
     for name in sorted(names, key=lambda n: -(known.info[n].success or 0)):
         info = known.info[name]
         seen, auc = share(info.success, ".0%"), share(info.auc, ".2f")
-        table.add_row(name, info.reliability, seen, auc, f"{info.positive:,}")
-    Console(soft_wrap=True, highlight=False).print(table)
+        rows.append((name, info.reliability, seen, auc, f"{info.positive:,}"))
+    print_table(("attribute", "reliability", "seen", "AUC", "faces with it"), rows, left=2)
+    for line in _legend(len(names), [n for n in known.names if n not in names]):
+        note(line)
+
+
+def _legend(listed: int, hidden: list[str]) -> list[str]:
+    """Return what the columns mean, and which attributes are not listed."""
+    count = f"{listed} attributes"
+    if hidden:
+        count = f"{listed} of {listed + len(hidden)} attributes; --all also lists "
+        count += f"{', '.join(hidden)}, which judges people"
+    return [
+        "reliability  how far edits can be relied on: good, fair, weak, or does not work",
+        "seen         share of faces without it in which a classifier sees it after strength 2",
+        "AUC          how well the face model knows it: 1 always, 0.5 by chance",
+        count,
+    ]

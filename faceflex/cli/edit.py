@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +19,9 @@ from faceflex.cli.common import (
     MinScoreOption,
     OfflineOption,
     check_choice,
-    expand,
+    expand_with_folders,
     go_offline,
+    note,
     whole_path,
 )
 from faceflex.cli.edit_run import foresee, run
@@ -56,7 +58,17 @@ def edit(
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=STRENGTH", help="Apply together, in one picture; repeatable."
+            "--set",
+            metavar="NAME=STRENGTH|auto",
+            help="Apply together, in one picture; repeatable. auto: see --until.",
+        ),
+    ] = None,
+    until: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE",
+            help="Find for each face the smallest strength at which a classifier sees --attr with"
+            " this probability; below 0.5, at which it no longer does.  [default for auto: 0.8]",
         ),
     ] = None,
     keep: Annotated[
@@ -70,7 +82,12 @@ def edit(
         typer.Option(metavar="N|largest|X,Y", help="Which faces; all by default; repeatable."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the results.  [default: PHOTO-ATTRIBUTE/]")
+        Path | None,
+        typer.Option(
+            help="Folder for the results, or the file of a single picture.  [default:"
+            " PHOTO-ATTRIBUTE/ for a sweep, PHOTO-edited.ext for --set, FOLDER-edited/ for the"
+            " photos of a folder, under their own names]"
+        ),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("-o", metavar="FILE", help="File for a single picture; - too.")
@@ -124,6 +141,12 @@ def edit(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave outputs that are there alone.")
     ] = False,
+    edited_too: Annotated[
+        bool,
+        typer.Option(
+            "--edited-too", help="Of folders, also edit what faceflex made (its XMP says so)."
+        ),
+    ] = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first photo that fails.")
     ] = False,
@@ -156,8 +179,9 @@ def edit(
 ) -> None:
     """Edit the faces of photos.
 
-    A sweep (--attr with --range) writes OUT/sample-1/STRENGTH-ATTRIBUTE.ext and OUT/sheet.png.
-    With --set alone, one picture a photo is written.
+    A sweep (--attr with --range) writes OUT/sample-1/STRENGTH-ATTRIBUTE.ext and OUT/sheet.png; with
+    --until instead of --range, one picture at the smallest strength that does it. With --set alone,
+    one picture a photo is written.
     """
     # Photos and outputs are spread over the cores; the small matrices of each are not worth it.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -171,15 +195,18 @@ def edit(
     for one in face or ():
         check_selector(one)
     go_offline(offline)
-    request = _request(attr or [], range_, samples, set_ or [], controls or {})
+    request = _request(attr or [], range_, samples, set_ or [], controls or {}, until)
     signer = _signer(sign_certificate, sign_key, sign_timestamp)
     if signer is not None and cluster is not None:
         raise UsageError("--cluster: a private key is not sent to other machines; sign on this one")
-    names = expand(photos)
+    folders = expand_with_folders(photos)
+    names = list(folders)
     if cluster is not None:
         names, explain = [whole_path(name) for name in names], explain and explain.absolute()
         model, vectors = (None if f is None else whole_path(f) for f in (model, vectors))
         landmark_model = whole_path(landmark_model)
+    if max_identity_distance is not None:
+        _check_distance(max_identity_distance)
     from faceflex.api import make_editor
     from faceflex.edit.options import EditOptions, inodes
 
@@ -196,15 +223,18 @@ def edit(
         mode="transfer" if detail else "paste",
     )
     request = _checked(request, editor)
-    targets = _targets(request, names, out, file)
+    targets = _targets(request, folders, out, file)
+    if not edited_too:
+        targets = [
+            replace(target, skip_edited=folder is not None)
+            for target, folder in zip(targets, folders.values(), strict=True)
+        ]
     if cluster is not None:
         targets = [t.absolute() for t in targets]
     if cluster is not None and "-" in names:
         raise UsageError("--cluster: cannot read standard input; give files")
     if any(t.stdout for t in targets) and json_:
         raise UsageError("-o - and --json: both would use standard output; give -o a file")
-    if max_identity_distance is not None and not max_identity_distance > 0:
-        raise UsageError(f"--max-identity-distance {max_identity_distance:g}: needs more than 0")
     options = EditOptions(
         request,
         tuple(face or ()),
@@ -220,6 +250,7 @@ def edit(
         signer=signer,
         protected=inodes(names),
     )
+    _say_limits(request, editor)
     if dry_run:
         code = foresee(options, names, targets, json_=json_)
     else:
@@ -235,6 +266,18 @@ def edit(
         )
     if code:
         raise typer.Exit(code)
+
+
+def _check_distance(most: float) -> None:
+    """Raise ``UsageError`` unless identity distances can be measured and compared with ``most``."""
+    from faceflex.assets.registry import find_asset, locate
+    from faceflex.cli.edit_run import GET_DESCRIPTOR
+    from faceflex.errors import UsageError
+
+    if not most > 0:
+        raise UsageError(f"--max-identity-distance {most:g}: needs more than 0")
+    if locate(find_asset("dlib-descriptor")) is None:
+        raise UsageError(f"--max-identity-distance: {GET_DESCRIPTOR}")
 
 
 def _signer(certificate: Path | None, key: Path | None, timestamp: str | None) -> Signer | None:
@@ -266,25 +309,43 @@ def _request(
     samples: int,
     pairs: list[str],
     controls: dict[str, float],
+    until: float | None,
 ) -> Request:
-    from faceflex.edit.request import DEFAULT_RANGE, Request, parse_settings, strengths
+    from faceflex.edit.request import (
+        DEFAULT_RANGE,
+        DEFAULT_UNTIL,
+        Request,
+        parse_settings,
+        strengths,
+    )
     from faceflex.errors import UsageError
 
-    settings = parse_settings(pairs) | controls
-    if not attr and not settings:
+    given = parse_settings(pairs)
+    settings = {k: v for k, v in given.items() if v is not None} | controls
+    automatic = tuple(k for k, v in given.items() if v is None)
+    if until is not None and not 0 < until < 1:
+        raise UsageError(f"--until {until:g}: needs a score between 0 and 1, like 0.8")
+    if until is not None and range_ is not None:
+        raise UsageError("--until and --range: give one of them")
+    if until is not None and not attr and not automatic:
+        raise UsageError("--until: needs --attr NAME, or --set NAME=auto")
+    settings_given = bool(given or controls)
+    if not attr and not settings_given:
         raise UsageError("nothing to do: give --attr NAME (a sweep) or --set NAME=STRENGTH")
     if not attr and range_ is not None:
         raise UsageError("--range: needs an --attr NAME to sweep")
     if samples < 1:
         raise UsageError(f"--samples {samples}: needs 1 or more")
-    values = tuple(strengths(*(range_ or DEFAULT_RANGE))) if attr else ()
-    return Request(tuple(attr), values, samples if attr else 1, settings)
+    values: tuple[float | None, ...] = ()
+    if attr:
+        swept = until is None
+        values = tuple(strengths(*(range_ or DEFAULT_RANGE))) if swept else (None,)
+    samples = samples if attr else 1
+    return Request(tuple(attr), values, samples, settings, automatic, until or DEFAULT_UNTIL)
 
 
 def _checked(request: Request, editor: Editor) -> Request:
     """Return the request with controls by their proper names, all of them known."""
-    from dataclasses import replace
-
     from faceflex.errors import UsageError
 
     method = editor.method
@@ -293,17 +354,50 @@ def _checked(request: Request, editor: Editor) -> Request:
         count = method.controls[name].variants
         if request.samples > count:
             raise UsageError(f"{request.samples} samples asked; {name} has 1 to {count}")
-    return replace(request, sweep=sweep, settings=dict(method.resolve(request.settings)))
+    settings = dict(method.resolve(request.settings))
+    searched = tuple(name for name, _ in method.resolve(dict.fromkeys(request.automatic, 1.0)))
+    request = replace(request, sweep=sweep, settings=settings, automatic=searched)
+    for name in request.automatic_controls:
+        if name in settings or (name in searched and name in sweep):
+            raise UsageError(f"{name}: is set twice")
+        if editor.scorer is not None:
+            editor.scorer.attribute_of(name)  # Says now what it does not know.
+    return request
+
+
+def _say_limits(request: Request, editor: Editor) -> None:
+    """Say, once a run, what the controls that are asked for are known not to do well."""
+    swept = [value for value in request.values if value is not None]
+    for name in request.controls:
+        control = editor.method.controls[name]
+        fixed = request.settings.get(name, 0.0)
+        values = [fixed + value for value in swept] if name in request.sweep else []
+        values.append(fixed)
+        if control.reliability in ("weak", "does not work"):
+            verb = "is weak" if control.reliability == "weak" else control.reliability
+            note(f"{name}: {verb}: most faces will not show it (see: faceflex attributes)")
+        if max(values) > control.high or min(values) < control.low:
+            note(
+                f"{name}: strengths were measured from {control.low:g} to {control.high:g};"
+                " beyond, faces may come apart"
+            )
 
 
 def _targets(
-    request: Request, names: list[str], out: Path | None, file: Path | None
+    request: Request, folders: dict[str, Path | None], out: Path | None, file: Path | None
 ) -> list[Target]:
     """Return where each photo's results go."""
     from faceflex.edit.options import Target
     from faceflex.errors import UsageError
 
-    count = len(request.sweep) * len(request.values) * request.samples or 1
+    names, count = list(folders), request.outputs
+    if out is not None and file is None and _is_picture(out):
+        if len(names) > 1 or count > 1:
+            pictures = len(names) * count
+            raise UsageError(
+                f"--out {out}: is one file; {pictures} pictures are asked for; give a folder"
+            )
+        out, file = None, out
     if file is not None:
         if out is not None:
             raise UsageError("--out and -o: give one of them")
@@ -317,18 +411,42 @@ def _targets(
         return [Target(file.parent, file)]
     if names == ["-"] and count == 1 and out is None:
         return [Target(Path(), stdout=True)]
-    labels = _distinct(_stems(names))
+    labels = distinct_stems(names)
     if not request.sweep:
         # Photos of one name come from several folders; one of each format may share its stem.
         stems = _distinct(_stems(names), [Path(name).suffix.lower() for name in names])
         pairs = zip(labels, stems, strict=True)
-        return [Target(out or Path(), label=label, stem=stem) for label, stem in pairs]
+        return [
+            Target(out or Path(), label=label, stem=stem)
+            if out is not None or folder is None
+            else Target(_beside(folder), label=label, stem=Path(name).stem, keep_name=True)
+            for (label, stem), (name, folder) in zip(pairs, folders.items(), strict=True)
+        ]
     swept = "-".join(request.sweep)
     if out is None:
-        folders = [Path(f) for f in _distinct([f"{x}-{swept}" for x in _stems(names)])]
+        places = [Path(f) for f in _distinct([f"{x}-{swept}" for x in _stems(names)])]
     else:
-        folders = [out / label if len(names) > 1 else out for label in labels]
-    return [Target(f, label=label) for f, label in zip(folders, labels, strict=True)]
+        places = [out / label if len(names) > 1 else out for label in labels]
+    return [Target(f, label=label) for f, label in zip(places, labels, strict=True)]
+
+
+def _is_picture(path: Path) -> bool:
+    """Tell whether a path is meant as a picture's: by its suffix, unless such a folder exists."""
+    from faceflex.photo.formats import FORMATS
+
+    suffixes = (suffix for group in FORMATS.values() for suffix in group)
+    return path.suffix.lower() in suffixes and not path.is_dir()
+
+
+def _beside(folder: Path) -> Path:
+    """Return the folder for the results of a folder: beside it, ``FOLDER-edited``."""
+    named = folder if folder.name not in ("", "..") else folder.resolve()
+    return named.with_name(f"{named.name or 'photos'}-edited")
+
+
+def distinct_stems(names: list[str]) -> list[str]:
+    """Return photos' names without folders and suffixes; ``-2`` and so on keep them apart."""
+    return _distinct(_stems(names))
 
 
 def _stems(names: list[str]) -> list[str]:

@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceflex.cli.common import note, option_names, print_json, progress, read_source
+from faceflex.cli.common import note, print_json, printable, progress, read_source
 
 if TYPE_CHECKING:
     from faceflex.edit.editor import Editor
     from faceflex.edit.options import EditOptions, Target
-    from faceflex.edit.result import OutputResult, PhotoResult
+    from faceflex.edit.result import PhotoResult
 
 KINDS = ("done", "skipped", "no face", "failed")
+GET_DESCRIPTOR = (
+    "dlib's face descriptor is not on this machine; get it with:"
+    " pip install face_recognition_models"
+)
 _NAMED = 10  # Photos of each kind that the summary names.
 
 
@@ -27,24 +31,25 @@ class Summary:
     counts
         Photos of each of :data:`KINDS`.
     named
-        Names of the first of them; of failed ones, with the reason.
+        Names of the first of them; why they failed was said when they did.
     made
         Pictures written.
+    own
+        Photos that were skipped because faceflex made them.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     named: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     made: int = 0
+    own: int = 0
 
     def add(self, outcome: PhotoResult) -> None:
         """Count a photo."""
         self.counts[outcome.outcome] += 1
         self.made += outcome.made
+        self.own += outcome.own
         if len(self.named[outcome.outcome]) < _NAMED:
-            reason = outcome.error.removeprefix(f"{outcome.photo}: ")
-            failed = outcome.outcome == "failed" and reason
-            told = f"{outcome.photo} ({reason})" if failed else outcome.photo
-            self.named[outcome.outcome].append(told)
+            self.named[outcome.outcome].append(outcome.photo)
 
     @property
     def code(self) -> int:
@@ -84,19 +89,23 @@ def run(
     The exit code.
     """
     from faceflex.edit.batch import edit_photos
-    from faceflex.edit.result import PhotoResult
+    from faceflex.edit.result import PhotoResult, photo_note
+    from faceflex.faces.recognition import descriptor_available
 
+    if json_ and not descriptor_available():
+        note(f"identity_distance will be null: {GET_DESCRIPTOR}")
     summary, seen, told = Summary(), 0, set[int]()
     tasks = list(zip(names, targets, strict=True))
     results = edit_photos(options, editor, tasks, read_source, jobs=jobs, cluster=cluster)
     with progress("editing", len(names)) as advance:
         for number, result in results:
             if not isinstance(result, PhotoResult):
-                if number not in told:
-                    told.add(number)
-                    _remark(names[number], result)
                 if result.error:
-                    note(f"faceflex: error: {option_names(result.error)}")
+                    note(f"faceflex: error: {result.error}")
+                elif number not in told:
+                    told.add(number)
+                    if line := photo_note(result):
+                        note(f"{names[number]}: {line}")
                 if json_:
                     print_json(result.as_json())
                 continue
@@ -112,6 +121,9 @@ def run(
         more = f" and {len(names) - 1} more" if len(names) > 1 and options.request.sweep else ""
         plural = "s" * (summary.made != 1)
         note(f"{summary.made} picture{plural} written to {where}{more}")
+    if summary.own:
+        plural = "s" * (summary.own != 1)
+        note(f"{summary.own} photo{plural} skipped: faceflex made them (`edited_too` edits them)")
     if len(names) > 1:
         for line in summary.lines(len(names) - seen):
             note(line)
@@ -119,36 +131,50 @@ def run(
 
 
 def _report(outcome: PhotoResult, *, json_: bool) -> None:
-    """Print why a photo failed."""
+    """Print why a photo failed, or was left alone."""
+    if outcome.own and json_:
+        print_json({"photo": outcome.photo, "output": None, "skipped": "faceflex made it"})
     if outcome.error and not outcome.reported:
-        note(f"faceflex: error: {option_names(outcome.error)}")
+        note(f"faceflex: error: {outcome.error}")
         if json_:
-            print_json(
-                {"photo": outcome.photo, "output": None, "error": option_names(outcome.error)}
-            )
-
-
-def _remark(name: str, result: OutputResult) -> None:
-    """Print what could not be kept of a photo, and what makes good edits of its faces unlikely."""
-    for text in result.notes:
-        note(f"{name}: {text}")
-    for face in result.faces:
-        for text in face.warnings:
-            note(f"{name}: face {face.index}: {text}")
+            print_json({"photo": outcome.photo, "output": None, "error": outcome.error})
 
 
 def foresee(options: EditOptions, names: list[str], targets: list[Target], *, json_: bool) -> int:
-    """Print what a run would write, without opening a photo; return the exit code.
+    """Print what a run would write; return the exit code.
 
-    A line a picture: the path, and whether it is there already. Photos that cannot be read, or
-    have no face, are only found out by running.
+    A line a picture: the path, and whether it is there already. Of photos only headers are read:
+    those that end too early, or have no face, are only found out by running.
     """
     import sys
 
-    from faceflex.edit.options import planned_paths
+    from faceflex.edit.options import planned_paths, suffix_of
+    from faceflex.errors import PhotoError
+    from faceflex.photo.load import read_header
+    from faceflex.photo.provenance import made_by_faceflex
 
+    code = 0
     for name, target in zip(names, targets, strict=True):
-        for path in planned_paths(options, target, name):
+        suffix, own = Path(name).suffix, False
+        try:
+            if name != "-":
+                form, xmp = read_header(name)
+                suffix, own = suffix_of(name, form), made_by_faceflex(xmp)
+        except PhotoError as error:
+            code = 1
+            if json_:
+                print_json({"photo": name, "output": None, "would": "fail", "error": str(error)})
+            else:
+                sys.stdout.write(f"fail\t{printable(str(error))}\n")
+            continue
+        if own and target.skip_edited:
+            if json_:
+                skipped = "faceflex made it"
+                print_json({"photo": name, "output": None, "would": "skip", "skipped": skipped})
+            else:
+                sys.stdout.write(f"skip\t{printable(name)}: faceflex made it\n")
+            continue
+        for path in planned_paths(options, target, name, suffix):
             there = path is not None and Path(path).exists()
             act = (
                 "write"
@@ -162,4 +188,5 @@ def foresee(options: EditOptions, names: list[str], targets: list[Target], *, js
                 print_json({"photo": name, "output": shown, "exists": there, "would": act})
             else:
                 sys.stdout.write(f"{act}\t{shown}\n")
-    return 0
+            code = 1 if act == "fail" else code
+    return code

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,24 +11,47 @@ from faceflex.cli.common import (
     DetectorOption,
     JsonOption,
     LandmarkModelOption,
+    MinScoreOption,
     OfflineOption,
     check_choice,
     expand,
     go_offline,
+    note,
     print_json,
+    print_table,
     read_source,
     report_error,
 )
+from faceflex.faces import MIN_SCORE
+
+if TYPE_CHECKING:
+    from faceflex.faces import Face
+    from faceflex.photo import Photo
 
 
 def faces(
     photos: Annotated[list[str], typer.Argument(help="Photos, folders, or - for standard input.")],
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write each photo with its faces' boxes and numbers, as DIR/PHOTO-faces.ext.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace pictures that are there.")
+    ] = False,
     json_: JsonOption = False,
+    min_score: MinScoreOption = MIN_SCORE,
     detector: DetectorOption = "hog",
     landmark_model: LandmarkModelOption = "landmarks68",
     offline: OfflineOption = False,
 ) -> None:
-    """Report the faces of photos: number, box, score, and with --json the 68 points."""
+    """Report the faces of photos: number, box, score, and with --json the 68 points.
+
+    "Edited" says whether edit would change the face without being told which: the detector is sure
+    enough of it (--min-score).
+    """
     from faceflex.errors import FaceflexError, NoFaceError
     from faceflex.faces.detect import DETECTORS
 
@@ -35,19 +59,25 @@ def faces(
     go_offline(offline)
     names = expand(photos)
     from faceflex.assets import resolve
+    from faceflex.cli.edit import distinct_stems
+    from faceflex.edit.selection import NO_FACE
     from faceflex.faces import find_faces
     from faceflex.faces.landmarks import LandmarkModel
     from faceflex.photo import load_photo
 
     model = LandmarkModel(resolve(landmark_model))
     rows: list[dict[str, Any]] = []
-    failed, faceless = 0, 0
-    for argument in names:
+    failed, faceless, pictures = 0, 0, 0
+    for argument, stem in zip(names, distinct_stems(names), strict=True):
         source, name = read_source(argument)
         try:
-            found = find_faces(load_photo(source, name).rgb, model, detector)
+            photo = load_photo(source, name)
+            found = find_faces(photo.rgb, model, detector)
             if not found:
-                raise NoFaceError(f"{name}: no face found")
+                raise NoFaceError(f"{name}: {NO_FACE}")
+            if picture is not None:
+                _draw(photo, found, picture / f"{stem}-faces{Path(argument).suffix}", overwrite)
+                pictures += 1
         except FaceflexError as error:
             failed += 1
             faceless += isinstance(error, NoFaceError)
@@ -61,6 +91,7 @@ def faces(
                 "index": face.index,
                 "box": list(face.box),
                 "score": round(face.score, 4),
+                "edited": face.score >= min_score,
                 "points": [[round(float(x), 2), round(float(y), 2)] for x, y in face.points],
             }
             if json_:
@@ -68,15 +99,37 @@ def faces(
             rows.append(row)
     if not json_ and rows:
         _table(rows)
+    if pictures:
+        note(f"{pictures} picture{'s' * (pictures != 1)} written to {picture}")
     if failed:
         raise typer.Exit(3 if faceless == len(names) else 1)
 
 
-def _table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _draw(photo: Photo, found: list[Face], path: Path, overwrite: bool) -> None:
+    """Write a photo with its faces' boxes and numbers."""
+    from faceflex.edit.contact_sheet import draw_faces
+    from faceflex.photo import encode_photo, write_file
+    from faceflex.photo.formats import FORMATS
 
-    table = Table("photo", "face", "left", "top", "right", "bottom", "score", box=None)
-    for row in rows:
-        table.add_row(row["photo"], str(row["index"]), *map(str, row["box"]), f"{row['score']:.2f}")
-    Console(soft_wrap=True, markup=False, highlight=False).print(table)
+    if not path.suffix:
+        path = path.with_name(f"{path.name}{FORMATS[photo.format][0]}")
+    write_file(path, encode_photo(photo, draw_faces(photo.rgb, found)), overwrite=overwrite)
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    header = ("photo", "face", "left", "top", "right", "bottom", "score", "edited")
+    cells = [
+        (
+            row["photo"],
+            str(row["index"]),
+            *map(str, row["box"]),
+            f"{row['score']:.2f}",
+            "yes" if row["edited"] else "no",
+        )
+        for row in rows
+    ]
+    print_table(header, cells)
+    if not all(row["edited"] for row in rows):
+        note(
+            "not edited: the detector is unsure of them; edit `min_score` or `face` says otherwise"
+        )

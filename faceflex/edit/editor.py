@@ -5,7 +5,7 @@ It is given its parts, and knows nothing of models.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from faceflex.compose.change import FaceChange
 from faceflex.compose.composer import Composer
+from faceflex.edit.automatic_strength import AttributeScorer, AutomaticStrength, automatic_shots
+from faceflex.edit.request import DEFAULT_UNTIL
 from faceflex.edit.selection import choose_faces
-from faceflex.errors import NoFaceError
+from faceflex.errors import NoFaceError, UsageError
 from faceflex.faces import Face
 from faceflex.faces.aligned_face import AlignedFace, align_faces
 from faceflex.faces.find import FaceFinder
@@ -36,6 +38,8 @@ class Editor:
         Makes changes of faces.
     composer
         Puts changes into photos.
+    scorer
+        Judges automatic strengths; without one there are none.
 
     Examples
     --------
@@ -45,8 +49,14 @@ class Editor:
     ['5_o_Clock_Shadow', 'Arched_Eyebrows']
     """
 
-    def __init__(self, finder: FaceFinder, method: EditMethod[Any], composer: Composer) -> None:
-        self.finder, self.method, self.composer = finder, method, composer
+    def __init__(
+        self,
+        finder: FaceFinder,
+        method: EditMethod[Any],
+        composer: Composer,
+        scorer: AttributeScorer | None = None,
+    ) -> None:
+        self.finder, self.method, self.composer, self.scorer = finder, method, composer, scorer
 
     def open(
         self,
@@ -83,9 +93,20 @@ class Editor:
         chosen = choose_faces(detected, select, name, self.finder.min_score)
         return OpenPhoto(self, rgb, detected, align_faces(rgb, chosen))
 
-    def provenance(self, shot: Shot) -> Provenance:
-        """Return how a picture of a shot is made, for its metadata."""
-        settings = {name: f"{value:.10g}" for name, value in shot.settings}
+    def provenance(self, shot: Shot | Sequence[Shot]) -> Provenance:
+        """Return how a picture is made, for its metadata.
+
+        Parameters
+        ----------
+        shot
+            Of all its faces, or one for each: values that differ stand side by side.
+        """
+        shots = [shot] if isinstance(shot, Shot) else list(shot)
+        shot, values = shots[0], dict[str, list[str]]()
+        for one in shots:
+            for name, value in one.settings:
+                values.setdefault(name, []).append(f"{value:.10g}")
+        settings = {k: v[0] if len(set(v)) == 1 else "/".join(v) for k, v in values.items()}
         if shot.variant > 1:
             settings["sample"] = str(shot.variant)
         fingerprints = {**self.method.fingerprints, "content": self.composer.content.fingerprint}
@@ -154,6 +175,69 @@ class OpenPhoto:
         """Yield, for each shot, what is done to the face ``number`` (from 0) of :attr:`faces`."""
         for steps in self.editor.method.changes([self._codes[number]], shots):
             yield steps[0]
+
+    def automatic(
+        self,
+        shot: Shot,
+        automatic: Mapping[str, float],
+        *,
+        max_distance: float | None = None,
+    ) -> list[tuple[Shot, list[AutomaticStrength]]]:
+        """Find strengths; see :func:`faceflex.edit.automatic_strength.automatic_shots`.
+
+        Raises
+        ------
+        UsageError
+            If nothing can judge one of the controls.
+        """
+        scorer = self.editor.scorer
+        if scorer is None:
+            raise UsageError("this editor has no scorer, which automatic strengths need")
+        return automatic_shots(self, shot, automatic, scorer, max_distance)
+
+    def auto(
+        self, control: str, until: float = DEFAULT_UNTIL, **settings: float
+    ) -> tuple[AutomaticStrength, ...]:
+        """Find, for each face, the smallest value of a control at which a classifier sees it.
+
+        Parameters
+        ----------
+        control
+            The control.
+        until
+            The classifier's score to reach; below 0.5: to fall to.
+        settings
+            Other controls, with fixed values.
+
+        Returns
+        -------
+        What was found, in the order of :attr:`faces`.
+
+        Raises
+        ------
+        UsageError
+            If a control is unknown, or nothing can judge it.
+
+        Examples
+        --------
+        >>> import faceflex
+        >>> opened = faceflex.open_photo("examples/portrait.jpg")
+        >>> (found,) = opened.auto("Smiling", until=0.8)
+        >>> found.outcome, found.score_before < 0.8 <= found.score_after
+        ('reached', True)
+        """
+        method = self.editor.method
+        ((name, _),) = method.resolve({control: 1.0})
+        shots = self.automatic(self.shot(**settings), {name: until})
+        return tuple(found for _, (found,) in shots)
+
+    def steps_for_each(self, shots: Sequence[Shot]) -> Steps:
+        """Return what :meth:`compose` takes, of a shot for each face."""
+        return [next(self.face_changes(n, [s])) for n, s in enumerate(shots)]
+
+    def render_each(self, shots: Sequence[Shot]) -> NDArray[np.uint8]:
+        """Make one picture of a shot for each of :attr:`faces`; (H, W, 3) uint8."""
+        return self.compose(self.steps_for_each(shots))
 
     def compose(self, steps: Steps) -> NDArray[np.uint8]:
         """Return the photo, (H, W, 3) uint8, with each face's changes made."""

@@ -83,8 +83,20 @@ class EditOptions:
 class Target:
     """Where one photo's results go: a folder, or one file (None: standard output).
 
-    ``label`` is the photo's name without its suffix, made different from the others' of a run;
-    ``stem`` is what the names of single pictures begin with, different where they would be equal.
+    Attributes
+    ----------
+    folder, file
+        The place; ``file`` is for the only picture of the photo.
+    stdout
+        That picture goes to standard output.
+    label
+        The photo's name without its suffix, made different from the others' of a run.
+    stem
+        What the names of single pictures begin with, different where they would be equal.
+    keep_name
+        A single picture is called as the photo is, not ``STEM-edited``.
+    skip_edited
+        Leave the photo alone if faceflex made it: nobody asked for this file by its name.
     """
 
     folder: Path
@@ -92,6 +104,8 @@ class Target:
     stdout: bool = False
     label: str = ""
     stem: str = ""
+    keep_name: bool = False
+    skip_edited: bool = False
 
     def absolute(self) -> Target:
         """Return the same place, for a process that runs in another folder."""
@@ -118,11 +132,12 @@ def stem_of(target: Target, argument: str) -> str:
 
 def outputs_of(options: EditOptions, target: Target, argument: str, suffix: str) -> list[Output]:
     """Return the pictures to make of a photo, in files with a suffix."""
-    outputs = plan_outputs(options.request, target.folder, stem_of(target, argument), suffix)
+    stem = stem_of(target, argument)
+    name = stem if target.keep_name else f"{stem}-edited"
+    outputs = plan_outputs(options.request, target.folder, name, suffix)
     if target.file is not None or target.stdout:
         (only,) = outputs
-        path = None if target.stdout else target.file
-        outputs = [Output(path, only.attribute, only.strength, only.sample, only.settings)]
+        outputs = [replace(only, path=None if target.stdout else target.file)]
     return outputs
 
 
@@ -143,12 +158,10 @@ def extras_of(options: EditOptions, target: Target, argument: str, suffix: str) 
     return found
 
 
-def planned_paths(options: EditOptions, target: Target, argument: str) -> list[Path | None]:
-    """Return where the files of a photo would go, from its name alone; None: standard output.
-
-    A photo without a suffix gets that of its format when it is opened; here it has none.
-    """
-    suffix = Path(argument).suffix
+def planned_paths(
+    options: EditOptions, target: Target, argument: str, suffix: str
+) -> list[Path | None]:
+    """Return where the files of a photo would go; None: standard output."""
     outputs = outputs_of(options, target, argument, suffix)
     return [*(o.path for o in outputs), *extras_of(options, target, argument, suffix).values()]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +11,10 @@ from pathlib import Path
 from faceflex.errors import UsageError
 from faceflex.methods.base import Shot
 
+AUTOMATIC = "auto"
 DEFAULT_RANGE = (0.0, 2.5, 0.5)
+DEFAULT_UNTIL = 0.8
+"""The score at which a face shows an attribute; the evaluation's, too."""
 MAX_STRENGTHS = 1000
 
 
@@ -44,27 +47,38 @@ def strength_name(value: float) -> str:
     return f"{value:.10g}" if value else "0"
 
 
-def parse_settings(pairs: Sequence[str]) -> dict[str, float]:
-    """Read ``NAME=STRENGTH`` pairs.
+def parse_settings(pairs: Sequence[str]) -> dict[str, float | None]:
+    """Read ``NAME=STRENGTH`` pairs; blanks do not matter.
+
+    Returns
+    -------
+    Strengths by name; None for ``NAME=auto``.
 
     Raises
     ------
     UsageError
         If one is not of that form, or a name comes twice.
+
+    Examples
+    --------
+    >>> parse_settings(["Smiling = 1.5", "Young=auto"])
+    {'Smiling': 1.5, 'Young': None}
     """
-    found: dict[str, float] = {}
+    settings: dict[str, float | None] = {}
     for pair in pairs:
-        name, equals, value = pair.partition("=")
-        try:
-            strength = float(value)
-        except ValueError:
-            strength = math.nan
-        if not name or not equals or not math.isfinite(strength):
-            raise UsageError(f"`set` {pair}: use NAME=STRENGTH, like Smiling=1.5")
-        if name in found:
+        name, value = (part.strip() for part in (pair.partition("=")[::2]))
+        strength: float | None = None
+        if value.lower() != AUTOMATIC:
+            try:
+                strength = float(value)
+            except ValueError:
+                strength = math.nan
+        if not name or (strength is not None and not math.isfinite(strength)):
+            raise UsageError(f"`set` {pair}: use NAME=STRENGTH, like Smiling=1.5 or Smiling=auto")
+        if name in settings:
             raise UsageError(f"`set` {pair}: {name} is set twice")
-        found[name] = strength
-    return found
+        settings[name] = strength
+    return settings
 
 
 @dataclass(frozen=True)
@@ -76,17 +90,40 @@ class Request:
     sweep
         Controls to sweep, by their proper names; empty for one picture from ``settings`` alone.
     values
-        Values of the sweep.
+        Values of the sweep; None: an automatic strength, found for each face.
     samples
         Variants of each swept control to draw; of one, it is the usual kind.
     settings
         Controls applied to every picture at a fixed value.
+    automatic
+        Controls applied to every picture at an automatic strength.
+    until
+        The classifier's score that automatic strengths reach; see
+        :mod:`faceflex.edit.automatic_strength`.
     """
 
     sweep: tuple[str, ...]
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
     samples: int = 1
     settings: dict[str, float] = field(default_factory=dict)
+    automatic: tuple[str, ...] = ()
+    until: float = DEFAULT_UNTIL
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """All controls that are set or swept, each once."""
+        return tuple(dict.fromkeys((*self.sweep, *self.settings, *self.automatic)))
+
+    @property
+    def automatic_controls(self) -> tuple[str, ...]:
+        """All controls with an automatic strength in some picture."""
+        swept = self.sweep if None in self.values else ()
+        return tuple(dict.fromkeys((*self.automatic, *swept)))
+
+    @property
+    def outputs(self) -> int:
+        """How many pictures are made of a photo."""
+        return len(self.sweep) * len(self.values) * self.samples or 1
 
 
 @dataclass(frozen=True)
@@ -98,10 +135,12 @@ class Output:
     path
         Where it goes; None for standard output.
     attribute, strength, sample
-        Place in the sweep: control, value and number of the variant; None, None and 1 for a picture
-        from settings alone.
+        Place in the sweep: control, value (None: automatic) and number of the variant; None, None
+        and 1 for a picture from settings alone.
     settings
-        All controls of the picture and their values.
+        Controls of the picture that have a fixed value, and these.
+    automatic
+        Controls whose strength is found for each face, and the score that each is to reach.
     """
 
     path: Path | None
@@ -109,6 +148,7 @@ class Output:
     strength: float | None
     sample: int
     settings: dict[str, float]
+    automatic: Mapping[str, float] = field(default_factory=dict)
 
     def shot(self, samples: int) -> Shot:
         """Return what the editor is asked for, ``samples`` being drawn of each swept control."""
@@ -117,7 +157,7 @@ class Output:
         return Shot(tuple(self.settings.items()), variant, varied)
 
 
-def plan_outputs(request: Request, folder: Path, stem: str, suffix: str) -> list[Output]:
+def plan_outputs(request: Request, folder: Path, name: str, suffix: str) -> list[Output]:
     """List the pictures to make of one photo.
 
     Parameters
@@ -126,19 +166,23 @@ def plan_outputs(request: Request, folder: Path, stem: str, suffix: str) -> list
         What was asked for.
     folder
         Where a sweep's samples go, or the one picture.
-    stem, suffix
-        Parts of the photo's file name.
+    name, suffix
+        Of the one picture of a photo, where there is no sweep; a sweep's have the suffix only.
     """
+    automatic = dict.fromkeys(request.automatic, request.until)
     if not request.sweep:
-        path = folder / f"{stem}-edited{suffix}"
-        return [Output(path, None, None, 1, dict(request.settings))]
+        path = folder / f"{name}{suffix}"
+        return [Output(path, None, None, 1, dict(request.settings), automatic)]
     outputs = []
     for control in request.sweep:
         for sample in range(1, request.samples + 1):
             for value in request.values:
-                name = f"{strength_name(value)}-{control}{suffix}"
-                settings = dict(request.settings)
-                settings[control] = settings.get(control, 0.0) + value
-                path = folder / f"sample-{sample}" / name
-                outputs.append(Output(path, control, value, sample, settings))
+                settings, searched = dict(request.settings), dict(automatic)
+                if value is None:
+                    searched[control] = request.until
+                else:
+                    settings[control] = settings.get(control, 0.0) + value
+                shown = AUTOMATIC if value is None else strength_name(value)
+                path = folder / f"sample-{sample}" / f"{shown}-{control}{suffix}"
+                outputs.append(Output(path, control, value, sample, settings, searched))
     return outputs

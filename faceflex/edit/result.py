@@ -1,12 +1,17 @@
-"""What became of photos, typed; ``as_json`` is what ``--json`` prints."""
+"""What became of photos, typed; ``as_json`` is what the command line prints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from faceflex.photo.provenance import Provenance
+
+if TYPE_CHECKING:
+    from faceflex.edit.automatic_strength import AutomaticStrength
+
+_SHOWN = 4  # Phrases of a photo's note.
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class FaceResult:
         How far the edit moved it from who it was; None when that was not measured.
     warnings
         What made a good edit unlikely.
+    automatic
+        Strengths that were found for it.
     """
 
     index: int
@@ -28,6 +35,31 @@ class FaceResult:
     score: float
     identity_distance: float | None
     warnings: Sequence[str]
+    automatic: Sequence[AutomaticStrength] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "index": self.index,
+            "box": list(self.box),
+            "score": self.score,
+            "identity_distance": self.identity_distance,
+            "warnings": list(self.warnings),
+            "automatic": [found.as_json() for found in self.automatic],
+        }
+
+
+@dataclass(frozen=True)
+class UnsureFace:
+    """A face that was left alone because the detector is unsure of it; fields as in FaceResult."""
+
+    index: int
+    box: tuple[int, int, int, int]
+    score: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"index": self.index, "box": list(self.box), "score": self.score}
 
 
 @dataclass(frozen=True)
@@ -42,6 +74,8 @@ class OutputResult:
         The file, ``-`` for standard output; None when it was refused.
     attribute, strength, sample, settings
         As in :class:`faceflex.edit.request.Output`.
+    automatic
+        Controls with automatic strengths, and the score that each was to reach.
     error
         Why it was refused, in one line.
     seconds
@@ -50,6 +84,8 @@ class OutputResult:
         How it was made, as its file says; None when it is not marked.
     faces
         Its edited faces.
+    left_alone
+        Faces of which the detector is too unsure.
     c2pa
         ``signed``, ``dropped`` (the photo's own credentials would no longer be true) or ``none``.
     notes
@@ -62,15 +98,17 @@ class OutputResult:
     strength: float | None
     sample: int
     settings: Mapping[str, float]
+    automatic: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     seconds: float = 0.0
     provenance: Provenance | None = None
     faces: Sequence[FaceResult] = ()
+    left_alone: Sequence[UnsureFace] = ()
     c2pa: str = "none"
     notes: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``--json`` prints of it."""
+        """Return it as JSON."""
         row: dict[str, Any] = {
             "photo": self.photo,
             "output": self.output,
@@ -78,17 +116,48 @@ class OutputResult:
             "strength": self.strength,
             "sample": self.sample,
             "settings": dict(self.settings),
+            "automatic": dict(self.automatic),
         }
         if self.error:
             return row | {"error": self.error}
-        faces = [asdict(f) | {"box": list(f.box), "warnings": list(f.warnings)} for f in self.faces]
         return row | {
             "seconds": self.seconds,
             "provenance": None if self.provenance is None else self.provenance.as_json(),
-            "faces": faces,
+            "faces": [face.as_json() for face in self.faces],
+            "left_alone": [face.as_json() for face in self.left_alone],
             "c2pa": self.c2pa,
             "notes": list(self.notes),
         }
+
+
+def photo_note(result: OutputResult) -> str:
+    """Return what to say about a photo in one line, from the result of its first output.
+
+    What could not be kept of it, what became of its faces, and which were left alone; empty when
+    nothing is out of the ordinary.
+    """
+    phrases = list(result.notes)
+    for face in result.faces:
+        notes = (*face.warnings, *(found.note for found in face.automatic))
+        if told := ", ".join(filter(None, notes)):
+            phrases.append(f"face {face.index}: {told}")
+    if len(result.left_alone) == 1:
+        (unsure,) = result.left_alone
+        phrases.append(
+            f"face {unsure.index} left alone: the detector is unsure of it (score"
+            f" {unsure.score:.2f}; `min_score` or `face` {unsure.index} edits it)"
+        )
+    elif result.left_alone:
+        numbers = ", ".join(str(f.index) for f in result.left_alone)
+        best = max(f.score for f in result.left_alone)
+        phrases.append(
+            f"faces {numbers} left alone: the detector is unsure of them (scores up to {best:.2f};"
+            " `min_score` or `face` edits them)"
+        )
+    if len(phrases) > _SHOWN:
+        more = len(phrases) - _SHOWN + 1
+        phrases = [*phrases[: _SHOWN - 1], f"and {more} more notes (`json` has all)"]
+    return "; ".join(phrases)
 
 
 @dataclass(frozen=True)
@@ -107,6 +176,8 @@ class PhotoResult:
         Why it failed, in one line.
     reported
         Whether results of refused outputs have said that already.
+    own
+        Whether it was skipped because faceflex made it.
     """
 
     photo: str
@@ -114,3 +185,4 @@ class PhotoResult:
     made: int = 0
     error: str = ""
     reported: bool = False
+    own: bool = False

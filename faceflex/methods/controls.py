@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from faceflex.assets.registry import read_toml
 from faceflex.errors import UsageError
 
 Settings = tuple[tuple[str, float], ...]
@@ -71,14 +72,14 @@ class MethodEntry:
     Attributes
     ----------
     name
-        What ``--method`` calls it.
+        What people call it.
     factory
         ``module:callable``; called with :class:`MethodOptions`, gives an ``EditMethod``.
     about
         What it does, in a phrase.
     controls
         Those that are options of ``faceflex edit`` by their own name. A method whose controls come
-        from a file has none: they are reached by ``--attr`` and ``--set``.
+        from a file has none: they are reached by their names.
     """
 
     name: str
@@ -93,7 +94,7 @@ def find_control(name: str, controls: Iterable[str]) -> str:
     Raises
     ------
     UsageError
-        If there is none; the message suggests the nearest.
+        If there is none; the message suggests a synonym, or the nearest.
 
     Examples
     --------
@@ -104,9 +105,22 @@ def find_control(name: str, controls: Iterable[str]) -> str:
     wanted = _key(name)
     if wanted in by_key:
         return by_key[wanted]
-    near = get_close_matches(wanted, by_key, n=1, cutoff=0.5)
-    hint = f"; did you mean {by_key[near[0]]}?" if near else ""
+    meant = _suggest(wanted, by_key)
+    hint = f"; did you mean {meant}?" if meant else ""
     raise UsageError(f"unknown attribute {name!r}{hint} (see: faceflex attributes)")
+
+
+def _suggest(wanted: str, by_key: Mapping[str, str]) -> str:
+    """Return what an unknown name may mean: a control, or less of one; empty if nothing is near."""
+    synonyms: dict[str, str] = read_toml("synonyms.toml")
+    known = {word: c for word, c in synonyms.items() if c.lstrip("-") in by_key.values()}
+    for words, cutoff in ((known, 1.0), (by_key, 0.75), (known, 0.8), (by_key, 0.5)):
+        near = get_close_matches(wanted, words, n=1, cutoff=cutoff)
+        if near:
+            control = words[near[0]]
+            less = control.startswith("-")
+            return f"{control[1:]} with a negative strength" if less else control
+    return ""
 
 
 def _key(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Read a photo."""
+"""Load a photo: decode its pixels upright, keep its metadata."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from faceflex.photo.credentials import has_credentials
 from faceflex.photo.formats import FORMATS, format_from_brands, missing_support
 from faceflex.photo.iptc import read_resources
 from faceflex.photo.metadata import orientation_of, read_xmp, upright_exif, upright_xmp
-from faceflex.photo.options import bit_depth_of, encoding_options, plain
+from faceflex.photo.options import bit_depth_of, encoding_options, without_texts
 from faceflex.photo.parts import unsupported_jpeg
-from faceflex.photo.pixels import Converter, Native, native_mode, native_pixels, upright
+from faceflex.photo.pixels import Converter, Native, apply_orientation, native_mode, native_pixels
 
 Result = TypeVar("Result")
 
 MAX_FILE_BYTES = 3 << 29
-"""Bytes of the largest file that is read: Pillow's largest picture with 16 bits and alpha."""
+"""Largest file that is read: Pillow's limit of pixels, with 16 bits and alpha."""
 
-_LEAST_COMPRESSED = 512  # Pixels a byte: a JPEG has at least one bit for each block of 64.
+_MAX_PIXELS_PER_BYTE = 512  # Of a JPEG: at least one bit for each block of 64 pixels.
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo, upright, with what its file said.
+    """A photo: upright pixels, metadata and encoding parameters.
 
     Attributes
     ----------
     name
-        What to call it in messages: its path, or ``-``.
+        Name for messages: the path, or ``-``.
     native
-        The file's pixels, upright: (H, W) or (H, W, C), uint8 or uint16.
+        Upright pixels in the file's own mode: (H, W) or (H, W, C), uint8 or uint16.
     mode
         ``L``, ``LA``, ``RGB``, ``RGBA`` or ``CMYK``.
     format
         A key of :data:`faceflex.photo.formats.FORMATS`.
     exif, icc, xmp
-        Metadata for the upright picture; None when the file has none.
+        Metadata, corrected for the upright pixels; None when the file has none.
     options
-        How the file was encoded, as Pillow's ``save`` takes it.
+        Encoding parameters, as keyword arguments of Pillow's ``save``.
     resources
-        IPTC-IIM and other image resources, as ``8BIM`` blocks; None when the file has none.
+        Image resource blocks (``8BIM``), with IPTC-IIM; None when the file has none.
     credentials
-        Whether the file has content credentials (C2PA), which an edit makes untrue.
+        Whether the file has content credentials (C2PA), which an edit invalidates.
     notes
-        What of the file cannot be kept, a phrase each.
+        What of the file an edit cannot preserve, a phrase each.
     """
 
     name: str
@@ -72,29 +72,29 @@ class Photo:
 
     @property
     def is_16bit(self) -> bool:
-        """Whether the file's values have 16 bits."""
+        """Whether pixels have 16 bits per channel."""
         return bool(self.native.dtype == np.uint16)
 
     @cached_property
     def converter(self) -> Converter:
-        """Both ways between the file's pixels and RGB."""
+        """Conversion between the file's pixels and sRGB."""
         return Converter(self.mode, self.is_16bit, self.icc)
 
     @cached_property
     def rgb(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 sRGB, upright; do not write to it."""
-        picture = self.converter.to_rgb(self.native)
-        picture.setflags(write=False)
-        return picture
+        """(H, W, 3) uint8 sRGB, upright; read-only."""
+        rgb = self.converter.to_rgb(self.native)
+        rgb.setflags(write=False)
+        return rgb
 
     def without_metadata(self) -> Photo:
-        """Return the photo without metadata, but for its colour profile and its resolution."""
-        options = plain(dict(self.options))
+        """Return the photo without metadata, except colour profile and resolution."""
+        options = without_texts(dict(self.options))
         return replace(self, exif=None, xmp=None, resources=None, options=options)
 
 
-def _deep_colour(image: Image.Image, data: bytes) -> bool:
-    """Tell whether a file has 16 bits in more than one channel, which Pillow would halve."""
+def _has_16bit_channels(image: Image.Image, data: bytes) -> bool:
+    """Return whether a file has several channels of 16 bits, which Pillow reduces to 8."""
     if image.format == "PNG":
         return data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x04", b"\x06")
     if image.format == "TIFF":
@@ -103,17 +103,17 @@ def _deep_colour(image: Image.Image, data: bytes) -> bool:
     return False
 
 
-def _read_deep(image: Image.Image, data: bytes) -> tuple[Native, str]:
-    """Read 16-bit colour."""
+def _read_16bit(image: Image.Image, data: bytes) -> tuple[Native, str]:
+    """Decode 16-bit channels; return pixels and mode."""
     if image.format == "TIFF":
-        pixels, mode = _read_deep_tiff(image.tag_v2, data)  # type: ignore[attr-defined]
+        pixels, mode = _read_16bit_tiff(image.tag_v2, data)  # type: ignore[attr-defined]
     else:
-        image.load()  # Finds damage, and metadata behind the pixels.
+        image.load()  # Detects damage; reads metadata after the pixels.
         pixels, mode = _read_with_cv2(data), ""
         if data[25:26] == b"\x04":
             pixels, mode = pixels[:, :, [0, -1]], "LA"
     if pixels.dtype != np.uint16 or pixels.ndim != 3:
-        raise ValueError("this arrangement of 16-bit pixels is not supported")
+        raise ValueError("this layout of 16-bit pixels is not supported")
     return np.ascontiguousarray(pixels), mode or ("RGB" if pixels.shape[2] == 3 else "RGBA")
 
 
@@ -127,39 +127,39 @@ def _read_with_cv2(data: bytes) -> Native:
     return cv2.cvtColor(pixels, order)
 
 
-def _read_deep_tiff(tags: Mapping[int, Any], data: bytes) -> tuple[Native, str]:
+def _read_16bit_tiff(tags: Mapping[int, Any], data: bytes) -> tuple[Native, str]:
     import tifffile
 
-    kind, extra = tags.get(262), tags.get(338, ())
+    photometric, extra = tags.get(262), tags.get(338, ())
     channels = tags.get(277, 1)
     extra = extra if isinstance(extra, tuple) else (extra,)
-    if tags.get(259) == 5:  # LZW, which tifffile leaves to a further package.
-        if kind != 2 or tags.get(284, 1) != 1:
-            raise ValueError("16-bit LZW is supported for RGB only; save it with another one")
+    if tags.get(259) == 5:  # LZW, for which tifffile needs imagecodecs.
+        if photometric != 2 or tags.get(284, 1) != 1:
+            raise ValueError("16-bit LZW is supported for RGB only; use another compression")
         pixels = _read_with_cv2(data)
     else:
         pixels = tifffile.imread(io.BytesIO(data))
         if tags.get(284, 1) == 2:
             pixels = np.moveaxis(pixels, 0, -1)
-    if (kind, channels) == (5, 4):
+    if (photometric, channels) == (5, 4):
         return pixels, "CMYK"
-    if kind != 2 or channels not in (3, 4):
-        raise ValueError("this arrangement of 16-bit channels is not supported")
+    if photometric != 2 or channels not in (3, 4):
+        raise ValueError("this layout of 16-bit channels is not supported")
     if channels == 4 and extra[:1] == (0,):
-        return pixels[:, :, :3], "RGB"  # As Pillow does with a fourth channel of unknown use.
+        return pixels[:, :, :3], "RGB"  # An unspecified fourth channel is dropped, as in Pillow.
     if channels == 4 and extra[:1] == (1,):
         alpha = pixels[:, :, 3:].astype(np.float64)
-        colours = np.round(pixels[:, :, :3] * (65535 / np.maximum(alpha, 1)))
-        colours = np.minimum(colours, 65535).astype(np.uint16)
-        pixels = np.concatenate([colours, pixels[:, :, 3:]], axis=2)
+        straight = np.round(pixels[:, :, :3] * (65535 / np.maximum(alpha, 1)))
+        straight = np.minimum(straight, 65535).astype(np.uint16)
+        pixels = np.concatenate([straight, pixels[:, :, 3:]], axis=2)
     return pixels, "RGB" if channels == 3 else "RGBA"
 
 
 def _open(data: bytes, name: str) -> Image.Image:
     if not data:
         raise PhotoError(f"{name}: the file is empty")
-    kind = format_from_brands(data)
-    if kind and (missing := missing_support(kind)):
+    file_format = format_from_brands(data)
+    if file_format and (missing := missing_support(file_format)):
         raise PhotoError(f"{name}: {missing}; or convert the photo to JPEG")
     try:
         image = Image.open(io.BytesIO(data))
@@ -169,38 +169,38 @@ def _open(data: bytes, name: str) -> Image.Image:
                 f"{name}: a rare kind of JPEG (12 bits or JPEG-LS) that cannot be read;"
                 " save it as PNG or TIFF"
             ) from None
-        known = ", ".join(FORMATS)
-        raise PhotoError(f"{name}: not a picture that can be read; use {known}") from None
+        formats = ", ".join(FORMATS)
+        raise PhotoError(f"{name}: not a picture that can be read; use {formats}") from None
     except Image.DecompressionBombError:
-        most = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million"
+        limit = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million"
         raise PhotoError(
-            f"{name}: declares too many pixels ({most}); shrink it, if it is not damaged"
+            f"{name}: declares too many pixels ({limit}); shrink it, if it is not damaged"
         ) from None
     if image.format == "MPO":
-        image.format = "JPEG"  # A JPEG with a second view behind it; the first is edited.
+        image.format = "JPEG"  # Multi-picture JPEG: the first picture is edited.
     elif getattr(image, "n_frames", 1) > 1:
         raise PhotoError(f"{name}: has several frames or pages; save one of them as its own file")
-    if image.format == "JPEG" and image.width * image.height > _LEAST_COMPRESSED * len(data):
-        # libjpeg fills what is missing with gray, at the cost of the memory for all of it.
+    if image.format == "JPEG" and image.width * image.height > _MAX_PIXELS_PER_BYTE * len(data):
+        # libjpeg would allocate all pixels, and fill the missing ones with gray.
         raise PhotoError(f"{name}: damaged (it ends long before its pixels do)")
     if image.format not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise PhotoError(f"{name}: {image.format} cannot be written back; convert it to {known}")
+        formats = ", ".join(FORMATS)
+        raise PhotoError(f"{name}: {image.format} cannot be written back; convert it to {formats}")
     return image
 
 
-def _content(path: Path, name: str) -> bytes:
-    """Read a plain file; others may wait for ever (pipes), or never end (devices)."""
+def _read_bytes(path: Path, name: str) -> bytes:
+    """Read a regular file; a pipe could block for ever, and a device never end."""
     try:
-        found = path.stat()
-        if stat.S_ISFIFO(found.st_mode):
+        status = path.stat()
+        if stat.S_ISFIFO(status.st_mode):
             raise PhotoError(f"{name}: is a pipe; give - and send the photo to standard input")
-        if stat.S_ISDIR(found.st_mode):
+        if stat.S_ISDIR(status.st_mode):
             raise PhotoError(f"{name}: cannot be read (Is a directory)")
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise PhotoError(f"{name}: not a regular file; copy the photo into one")
-        if found.st_size > MAX_FILE_BYTES:
-            raise PhotoError(f"{name}: {found.st_size:,} bytes are too many for a photo")
+        if status.st_size > MAX_FILE_BYTES:
+            raise PhotoError(f"{name}: {status.st_size:,} bytes are too many for a photo")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -208,23 +208,23 @@ def _content(path: Path, name: str) -> bytes:
 
 
 def load_photo(source: str | Path | bytes, name: str | None = None) -> Photo:
-    """Read a photo.
+    """Load a photo.
 
     Parameters
     ----------
     source
-        Its path, or the file's content.
+        Path, or content, of the file.
     name
-        What to call it in messages; the path by default.
+        Name for messages; the path by default.
 
     Returns
     -------
-    The photo, upright whatever its EXIF orientation.
+    The photo, with its EXIF orientation applied.
 
     Raises
     ------
     PhotoError
-        If it cannot be read; the message names the file and the cause.
+        If it cannot be read; the message names file and cause.
     """
     return _read(source, name, _decode)
 
@@ -246,7 +246,7 @@ def read_header(source: str | Path | bytes, name: str | None = None) -> tuple[st
     Raises
     ------
     PhotoError
-        If it cannot be read; the message names the file and the cause.
+        If it cannot be read; the message names file and cause.
     """
 
     def header(data: bytes, name: str) -> tuple[str, bytes | None]:
@@ -266,7 +266,7 @@ def _read(
             raise PhotoError(f"{name}: more than {MAX_FILE_BYTES:,} bytes are too many for a photo")
     else:
         name = name or str(source)
-        data = _content(Path(source), name)
+        data = _read_bytes(Path(source), name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -284,18 +284,18 @@ def _read(
 def _decode(data: bytes, name: str) -> Photo:
     image = _open(data, name)
     mode = native_mode(image)
-    if _deep_colour(image, data):
-        native, mode = _read_deep(image, data)
+    if _has_16bit_channels(image, data):
+        native, mode = _read_16bit(image, data)
     else:
         native = native_pixels(image, mode)
-    # Pillow turns a TIFF as it reads its pixels, and its orientation is 1 from then on.
+    # Read after the pixels: Pillow applies the orientation of a TIFF as it loads it.
     orientation = orientation_of(image)
-    turned = upright(native, orientation)
-    height, width = turned.shape[:2]
+    upright = apply_orientation(native, orientation)
+    height, width = upright.shape[:2]
     xmp = read_xmp(image, data)
     return Photo(
         name,
-        turned,
+        upright,
         mode,
         str(image.format),
         upright_exif(image, data, width, height),
@@ -309,18 +309,18 @@ def _decode(data: bytes, name: str) -> Photo:
 
 
 def _notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
-    """Say what of a file its edit cannot keep."""
-    found = []
+    """Return what of a file an edit cannot preserve, a phrase each."""
+    notes = []
     if (depth := bit_depth_of(image, data)) > 8:
-        found.append(f"has {depth} bits a channel; edited and written with 8")
+        notes.append(f"has {depth} bits a channel; edited and written with 8")
     if isinstance(image, JpegImagePlugin.JpegImageFile) and not image.quantization:
-        found.append("is a lossless JPEG; written as an ordinary one of high quality")
-    aside = image.info.get("aux") or image.info.get("depth_images")
-    if getattr(image, "n_frames", 1) > 1 or aside:
-        found.append("holds further pictures (a gain map, depth or another view); left out")
-    return tuple(found)
+        notes.append("is a lossless JPEG; written as an ordinary one of high quality")
+    auxiliary = image.info.get("aux") or image.info.get("depth_images")
+    if getattr(image, "n_frames", 1) > 1 or auxiliary:
+        notes.append("holds further pictures (a gain map, depth or another view); left out")
+    return tuple(notes)
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:
-    """Return only a photo's upright (H, W, 3) uint8 RGB pixels; see :func:`load_photo`."""
+    """Return a photo's upright (H, W, 3) uint8 RGB pixels; see :func:`load_photo`."""
     return load_photo(path).rgb
