@@ -190,6 +190,16 @@ def test_the_packages_root_stays_small():
     assert len(list(PACKAGE.glob("*.py"))) <= MOST_ROOT_MODULES
 
 
+def test_no_folder_hides_a_public_name():
+    """Python makes a folder an attribute of the package when something in it is imported."""
+    (public,) = (
+        ast.literal_eval(node.value)
+        for node in sources()["faceflex"][1].body
+        if isinstance(node, ast.Assign) and ast.dump(node.targets[0]).count("'__all__'")
+    )
+    assert not {folder(module) for module in sources()} & (set(public) - {"__version__"})
+
+
 def test_only_the_command_line_speaks_of_options():
     """The library names parameters in backticks; the command line's ``option_names`` translates."""
     offenders = []
