@@ -1,22 +1,31 @@
-"""Errors that people meet, and the exit code each one means."""
+"""Exceptions of the public API, and their exit codes on the command line."""
 
 from __future__ import annotations
 
 
 class FaceflexError(Exception):
-    """Something that can be told to a user in one line. Exit code 1."""
+    """Something that can be told to a user in one line. Exit code 1.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise NoFaceError("beach.jpg: no face found")
+    ... except FaceflexError as error:
+    ...     print(error, error.exit_code)
+    beach.jpg: no face found 3
+    """
 
     exit_code = 1
 
 
 class UsageError(FaceflexError):
-    """The command's words are off. Exit code 2."""
+    """A parameter or option is invalid. Exit code 2."""
 
     exit_code = 2
 
 
 class NoFaceError(FaceflexError):
-    """No face was found in a photo. Exit code 3 when no photo had one."""
+    """No face was detected in a photo. Exit code 3 if in no photo of the command."""
 
     exit_code = 3
 
@@ -26,11 +35,11 @@ class PhotoError(FaceflexError):
 
 
 class AssetError(FaceflexError):
-    """A model, vector or landmark file is missing, damaged or does not fit."""
+    """A model, vector or landmark file is missing, damaged or incompatible."""
 
 
 def describe_unexpected(error: Exception) -> str:
-    """Return one line for an error that nobody thought of, or for a lack of memory."""
+    """Return a one-line message for an unexpected exception, or for lack of memory."""
     if isinstance(error, MemoryError):
         return "out of memory; try a smaller photo"
     reason = (str(error) or "no more is known").splitlines()[0]

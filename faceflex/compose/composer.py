@@ -61,6 +61,15 @@ class Composer:
     ------
     UsageError
         If there is no such mode.
+
+    Examples
+    --------
+    >>> Composer(mode="difference").mode
+    'difference'
+    >>> Composer(mode="collage")
+    Traceback (most recent call last):
+        ...
+    faceflex.errors.UsageError: ...mode...: use one of transfer, difference, paste
     """
 
     def __init__(self, content: ContentRenderer | None = None, mode: str = MODES[0]) -> None:

@@ -121,6 +121,12 @@ def thin_plate_spline(
     Returns
     -------
     (M, 2).
+
+    Examples
+    --------
+    >>> corners = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0]])
+    >>> thin_plate_spline(corners, corners / 10, np.array([[50.0, 20.0]])).round(3).tolist()
+    [[5.0, 2.0]]
     """
     n = len(points)
     # Coordinates near 1 keep the system well conditioned.
@@ -171,6 +177,18 @@ def estimate_warp(
     Returns
     -------
     The warp; where it would fold the picture, as much of it as does not.
+
+    Examples
+    --------
+    >>> from faceflex.faces.align import template
+    >>> targets = template().copy()
+    >>> targets[48:68, 1] -= 3  # The mouth goes up by 3 pixels ...
+    >>> warp = estimate_warp(template(), targets)
+    >>> x, y = targets[57].round().astype(int)  # ... so what is there then comes from below.
+    >>> warp.crop_field[y, x].round(1).tolist()
+    [0.0, 3.0]
+    >>> bool(jacobian(warp.lower).min() > 0)
+    True
     """
     start, end = np.asarray(landmarks, np.float32), np.asarray(targets, np.float32)
     before = lips or lips_from_landmarks(start)

@@ -25,6 +25,13 @@ def strengths(start: float, stop: float, step: float) -> list[float]:
     ------
     UsageError
         If the range is empty, endless or too long.
+
+    Examples
+    --------
+    >>> strengths(0, 2.5, 0.5)
+    [0.0, 0.5, 1.0, 1.5, 2.0]
+    >>> strengths(0, -0.4, -0.1)
+    [0.0, -0.1, -0.2, -0.3]
     """
     text = f"`range` {start:g} {stop:g} {step:g}"
     if not all(math.isfinite(v) for v in (start, stop, step)):

@@ -40,6 +40,21 @@ def choose_faces(
         If the photo has no such face.
     UsageError
         If a selector makes no sense.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from faceflex.faces import Face
+    >>> points = np.zeros((68, 2), np.float32)
+    >>> faces = [Face(1, (0, 0, 50, 50), 1.0, points), Face(2, (90, 0, 190, 100), 0.4, points)]
+    >>> [face.index for face in choose_faces(faces, ["largest"], "party.jpg")]
+    [2]
+    >>> [face.index for face in choose_faces(faces, ["20,30"], "party.jpg")]
+    [1]
+    >>> choose_faces(faces, ["3"], "party.jpg")
+    Traceback (most recent call last):
+        ...
+    faceflex.errors.NoFaceError: party.jpg: has no face 3; it has 1 to 2
     """
     if not faces:
         raise NoFaceError(f"{photo}: {NO_FACE}")

@@ -129,5 +129,13 @@ def nearer(before: Points, after: Points, real: Points) -> float:
     Returns
     -------
     1 when it arrives there, 0 when it is as far as the photo was, below 0 when farther.
+
+    Examples
+    --------
+    >>> start = template()
+    >>> smile = start.copy()
+    >>> smile[48] += [-4, -3]
+    >>> nearer(start, smile, smile), round(nearer(start, start, smile), 3)
+    (1.0, 0.0)
     """
     return 1 - shape_distance(after, real) / max(shape_distance(before, real), 1e-6)

@@ -67,6 +67,16 @@ def estimate_similarity(
     ------
     ValueError
         If the points coincide or are not finite.
+
+    Examples
+    --------
+    >>> from faceflex.faces.align import template, transform_points
+    >>> photo_points = template() * 3 + 100  # The same face, three times as large.
+    >>> matrix = estimate_similarity(photo_points)
+    >>> round(scale_of(matrix), 4)
+    0.3333
+    >>> bool(abs(transform_points(matrix, photo_points) - template()).max() < 1e-3)
+    True
     """
     src = np.asarray(points, dtype=np.float64)
     dst = np.asarray(template() if target is None else target, dtype=np.float64)
@@ -84,7 +94,13 @@ def estimate_similarity(
 
 
 def invert(matrix: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the exact inverse of a (2, 3) affine ``matrix`` as another (2, 3) matrix."""
+    """Return the exact inverse of a (2, 3) affine ``matrix`` as another (2, 3) matrix.
+
+    Examples
+    --------
+    >>> invert(np.array([[2.0, 0.0, 10.0], [0.0, 2.0, 20.0]])).tolist()
+    [[0.5, 0.0, -5.0], [0.0, 0.5, -10.0]]
+    """
     full = np.vstack([np.asarray(matrix, dtype=np.float64), [0.0, 0.0, 1.0]])
     return np.ascontiguousarray(np.linalg.inv(full)[:2])
 
@@ -100,7 +116,14 @@ def compose_affine(
 def transform_points(
     matrix: NDArray[np.floating], points: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    """Map (N, 2) ``points`` through a (2, 3) affine ``matrix``; float32 (N, 2)."""
+    """Map (N, 2) ``points`` through a (2, 3) affine ``matrix``; float32 (N, 2).
+
+    Examples
+    --------
+    >>> enlarge = np.array([[2.0, 0.0, 10.0], [0.0, 2.0, 20.0]])
+    >>> transform_points(enlarge, np.array([[1.0, 1.0], [3.0, 5.0]])).tolist()
+    [[12.0, 22.0], [16.0, 30.0]]
+    """
     m = np.asarray(matrix, dtype=np.float64)
     return (np.asarray(points, dtype=np.float64) @ m[:, :2].T + m[:, 2]).astype(np.float32)
 
@@ -117,6 +140,11 @@ def fit_error(points: NDArray[np.floating]) -> float:
     -------
     Root mean square distance in pixels of the 128-pixel crop: below 5 for frontal faces, above 10
     for collages, extreme close-ups and wrong landmarks.
+
+    Examples
+    --------
+    >>> fit_error(template() * 5 - 40) < 1e-3  # Size and place do not count.
+    True
     """
     moved = transform_points(estimate_similarity(points), points)
     return float(np.sqrt(((moved - template()) ** 2).sum(axis=1).mean()))

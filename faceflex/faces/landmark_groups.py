@@ -1,4 +1,14 @@
-"""Indices of the 68 landmarks (iBUG 300-W order, as in dlib) by part of the face."""
+"""Indices of the 68 landmarks (iBUG 300-W order, as in dlib) by part of the face.
+
+Examples
+--------
+>>> from faceflex.faces.align import template
+>>> template()[MOUTH].shape
+(20, 2)
+>>> left, right = template()[list(OUTER_MOUTH_CORNERS), 0]
+>>> bool(left < right)
+True
+"""
 
 from __future__ import annotations
 

@@ -108,7 +108,15 @@ def _hermite(points: NDArray[np.floating], group: tuple[int, ...], x: Floats) ->
 
 
 def lips_from_landmarks(points: NDArray[np.floating]) -> Lips:
-    """Return the contours through (68, 2) landmarks, in pixels of the crop."""
+    """Return the contours through (68, 2) landmarks, in pixels of the crop.
+
+    Examples
+    --------
+    >>> from faceflex.faces.align import template
+    >>> lips = lips_from_landmarks(template())
+    >>> lips.x.shape, lips.open
+    ((65,), True)
+    """
     outer, inner = points[list(OUTER_MOUTH_CORNERS), 0], points[list(INNER_MOUTH_CORNERS), 0]
     left = float(inner[0] + outer[0]) / 2
     right = max(left + 1, float(inner[1] + outer[1]) / 2)

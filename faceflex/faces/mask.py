@@ -56,6 +56,12 @@ def fill_hull(
     Returns
     -------
     (side, side) bool.
+
+    Examples
+    --------
+    >>> square = np.array([[10, 10], [20, 10], [20, 20], [10, 20]])
+    >>> int(fill_hull(square, 64).sum())
+    121
     """
     hull = face_outline(points, True) if raise_brows else cv2.convexHull(np.float32(points))
     mask = np.zeros((side, side), np.uint8)

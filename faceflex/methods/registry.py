@@ -75,6 +75,15 @@ def make_method(name: str = DEFAULT, options: MethodOptions | None = None) -> Ed
     ------
     UsageError
         If there is no such method.
+
+    Examples
+    --------
+    >>> make_method().name
+    'attribute-vectors'
+    >>> make_method("sorcery")
+    Traceback (most recent call last):
+        ...
+    faceflex.errors.UsageError: `method` sorcery: use one of attribute-vectors...
     """
     entries = method_entries()
     if name not in entries:

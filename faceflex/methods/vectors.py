@@ -140,6 +140,17 @@ class AttributeVectors:
         the latent; None when that is not known.
     linear_probes
         For each attribute (D,) weights that predict it linearly from a latent.
+
+    Examples
+    --------
+    >>> from faceflex.assets import resolve
+    >>> vectors = AttributeVectors.load(resolve("vectors"))
+    >>> vectors.find("smiling"), vectors.mean("Smiling").shape
+    ('Smiling', (500,))
+    >>> vectors.info["Smiling"].reliability
+    'good'
+    >>> vectors.landmark_shift(vectors.mean("Smiling")).shape
+    (68, 2)
     """
 
     def __init__(

@@ -225,6 +225,16 @@ def load_photo(source: str | Path | bytes, name: str | None = None) -> Photo:
     ------
     PhotoError
         If it cannot be read; the message names file and cause.
+
+    Examples
+    --------
+    >>> photo = load_photo("examples/portrait.jpg")
+    >>> photo.format, photo.rgb.shape
+    ('JPEG', (1350, 1350, 3))
+    >>> load_photo(b"no photo", "note.txt")
+    Traceback (most recent call last):
+        ...
+    faceflex.errors.PhotoError: note.txt: ...
     """
     return _read(source, name, _decode)
 
