@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FaceflexError(Exception):
-    """Something that can be told to a user in one line. Exit code 1.
+    """Base class: the message is one line for the user. Exit code 1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes, and removal of the temporary files of killed processes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows has other locks; there, age tells what was left behind.
+except ImportError:  # Windows: temporary files count as stale by their age.
     fcntl = None  # type: ignore[assignment]
 
-_PREFIX = ".faceflex-"
-_OLD = 3600.0  # Seconds.
+_TEMP_PREFIX = ".faceflex-"
+_STALE_AGE = 3600.0  # Seconds.
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; what was written there becomes ``path`` at the end.
+    """Yield a temporary path in the same folder, which replaces ``path`` at the end.
 
-    After an error nothing is left, and what ``path`` held before stays. The temporary name is short
-    and keeps the suffix, which some writers look at. What a process that was killed leaves behind
-    is removed by :func:`remove_stale_temp`.
+    On an error it is removed, and ``path`` is unchanged. The temporary name is short and keeps the
+    suffix, by which some writers choose the format. Temporary files of killed processes are removed
+    by :func:`remove_stale_temp`.
     """
-    name = f"{_PREFIX}{zlib.crc32(os.fsencode(path.name)):08x}-{os.getpid()}{path.suffix[:12]}"
+    name = f"{_TEMP_PREFIX}{zlib.crc32(os.fsencode(path.name)):08x}-{os.getpid()}{path.suffix[:12]}"
     temporary = path.with_name(name)
-    with _held(temporary):
+    with _locked(temporary):
         try:
             yield temporary
             os.replace(temporary, path)
@@ -38,52 +38,52 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(temporary: Path) -> Iterator[None]:
-    """Hold a lock on a file while it is being written; the system lets go when a process dies."""
+def _locked(temporary: Path) -> Iterator[None]:
+    """Hold a lock on a file while it is written; the system releases it when the process dies."""
     if fcntl is None:
         yield
         return
     with temporary.open("wb") as file:
-        _lock(file.fileno())
+        _try_lock(file.fileno())
         yield
 
 
-def _lock(descriptor: int) -> bool:
-    """Take a lock without waiting; tell whether it was free."""
+def _try_lock(descriptor: int) -> bool:
+    """Acquire an exclusive lock without blocking; return whether that succeeded."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # Held, or not supported here.
+    except OSError:  # Held by another process, or not supported by the file system.
         return False
     return True
 
 
 def remove_stale_temp(folder: Path) -> None:
-    """Remove what processes that were killed left in a folder while they wrote."""
+    """Remove temporary files of killed processes from a folder."""
     try:
-        left = [e for e in os.scandir(folder) if e.name.startswith(_PREFIX)]
+        temporary = [e for e in os.scandir(folder) if e.name.startswith(_TEMP_PREFIX)]
     except OSError:
         return
-    for entry in left:
+    for entry in temporary:
         try:
-            if _abandoned(entry):
+            if _is_stale(entry):
                 Path(entry.path).unlink()
         except OSError:
             continue
 
 
-def _abandoned(entry: os.DirEntry[str]) -> bool:
-    """Tell whether nobody writes a temporary file any more."""
+def _is_stale(entry: os.DirEntry[str]) -> bool:
+    """Return whether no process writes a temporary file any more: its lock is free."""
     if not entry.is_file(follow_symlinks=False):
         return False
     if fcntl is None:
-        return time.time() - entry.stat().st_mtime > _OLD
+        return time.time() - entry.stat().st_mtime > _STALE_AGE
     descriptor = os.open(entry.path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     try:
-        return _lock(descriptor)
+        return _try_lock(descriptor)
     finally:
         os.close(descriptor)
 
 
 def discard_stdout() -> None:
-    """Let what is still to be printed go nowhere, also when Python leaves."""
+    """Redirect standard output to ``/dev/null``, so that flushing it at exit cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

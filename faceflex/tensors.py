@@ -1,6 +1,6 @@
-"""Files of named arrays: safetensors whose metadata says what kind of file it is.
+"""Files of named arrays: safetensors with a ``kind`` in their metadata.
 
-Files come from anywhere, so nothing in them is executed, and every damage ends in one line.
+Files are untrusted: nothing in them is executed, and any damage is reported in one line.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from faceflex.errors import AssetError, FaceflexError
 from faceflex.files import atomic_write
 
-_LARGEST = 1 << 30  # Bytes of a file; Face Flex's own weights take 172 million.
-_MOST = 10_000  # Arrays in a file.
-_PICKLES = (b"PK\3\4", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
+_MAX_BYTES = 1 << 30  # Face Flex's own weights take 172 million.
+_MAX_ARRAYS = 10_000
+_PICKLE_MAGIC = (b"PK\3\4", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
 
 Arrays = dict[str, NDArray[Any]]
 Kinds = str | tuple[str, ...]
@@ -28,44 +28,44 @@ Config = TypeVar("Config")
 
 @contextmanager
 def wrap_read_errors(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever reading a damaged file raises into an ``AssetError`` that names it."""
+    """Convert any exception of reading a damaged file to an ``AssetError`` with its path."""
     try:
         yield
     except FaceflexError:
         raise
     except FileNotFoundError:
         raise AssetError(f"{path}: no such file") from None
-    except Exception as error:  # Whoever writes such a file chooses what it leads to.
+    except Exception as error:  # A hostile file can provoke any type.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise AssetError(f"{path}: damaged or foreign {what} ({reason[:160]})") from error
 
 
 @contextmanager
-def _opened(path: Path, kind: Kinds, what: str) -> Iterator[tuple[Any, dict[str, str]]]:
-    """Open a file of a kind; give it and its metadata."""
+def _open(path: Path, kind: Kinds, what: str) -> Iterator[tuple[Any, dict[str, str]]]:
+    """Open a file of a kind; yield it and its metadata."""
     from safetensors import safe_open
 
     with wrap_read_errors(path, what):
         size = path.stat().st_size
-        if size > _LARGEST:
-            raise ValueError(f"{size:,} bytes; at most {_LARGEST:,} are read")
-        with path.open("rb") as start:
-            if start.read(4).startswith(_PICKLES):
+        if size > _MAX_BYTES:
+            raise ValueError(f"{size:,} bytes; at most {_MAX_BYTES:,} are read")
+        with path.open("rb") as raw:
+            if raw.read(4).startswith(_PICKLE_MAGIC):
                 raise AssetError(
                     f"{path}: not a {what} but a pickle, which could run anything; "
                     "for Face Flex's files see: faceflex import"
                 )
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
-            found = metadata.get("kind")
-            if found not in ((kind,) if isinstance(kind, str) else kind):
-                raise AssetError(f"{path}: not a {what} (its kind is {str(found)[:60]!r})")
+            actual = metadata.get("kind")
+            if actual not in ((kind,) if isinstance(kind, str) else kind):
+                raise AssetError(f"{path}: not a {what} (its kind is {str(actual)[:60]!r})")
             yield file, metadata
 
 
 def read_metadata(path: Path, kind: Kinds, what: str) -> dict[str, str]:
     """Return a file's metadata; see :func:`read_arrays`."""
-    with _opened(path, kind, what) as (_, metadata):
+    with _open(path, kind, what) as (_, metadata):
         return metadata
 
 
@@ -77,9 +77,9 @@ def read_arrays(path: Path, kind: Kinds, what: str) -> tuple[Arrays, dict[str, s
     path
         The file.
     kind
-        What its metadata must say it is; one of several, if there are several.
+        Required ``kind`` of its metadata, or several that are allowed.
     what
-        What to call it in messages.
+        Name of such files for messages.
 
     Returns
     -------
@@ -88,22 +88,22 @@ def read_arrays(path: Path, kind: Kinds, what: str) -> tuple[Arrays, dict[str, s
     Raises
     ------
     AssetError
-        If the file is missing, damaged, of another kind, or holds numbers that are not finite.
+        If the file is missing, damaged, of another kind, or contains values that are not finite.
     """
-    with _opened(path, kind, what) as (file, metadata):
+    with _open(path, kind, what) as (file, metadata):
         names = list(file.keys())
-        if len(names) > _MOST:
+        if len(names) > _MAX_ARRAYS:
             raise ValueError(f"{len(names):,} arrays")
         arrays: Arrays = {name: file.get_tensor(name) for name in names}
         for name, array in arrays.items():
-            if not _finite(array):
+            if not _is_finite(array):
                 raise ValueError(f"{name} is not finite")
     return arrays, metadata
 
 
-def _finite(array: NDArray[Any]) -> bool:
-    """Tell whether all numbers are finite, as float32 too."""
-    if array.dtype == np.float16:  # By its exponents: ten times as fast as numpy's own.
+def _is_finite(array: NDArray[Any]) -> bool:
+    """Return whether all values are finite, also as float32."""
+    if array.dtype == np.float16:  # By exponents: ten times as fast as np.isfinite.
         return not array.size or int((array.view(np.uint16) & 0x7C00).max()) < 0x7C00
     if array.dtype.kind != "f":
         return True
@@ -112,23 +112,23 @@ def _finite(array: NDArray[Any]) -> bool:
 
 
 def valid_names(names: Iterable[Any]) -> bool:
-    """Tell whether names are distinct text that can be shown, and be part of a file's name."""
-    found = list(names)
-    plain = (
+    """Return whether names are distinct, printable, and usable in file names."""
+    items = list(names)
+    valid = (
         isinstance(n, str) and 0 < len(n) <= 100 and n.isprintable() and not set(n) & set("/\\")
-        for n in found
+        for n in items
     )
-    return all(plain) and len(set(found)) == len(found)
+    return all(valid) and len(set(items)) == len(items)
 
 
 def read_config(text: str, kind: type[Config]) -> Config:
-    """Make a dataclass of the JSON that a file's metadata keeps; its lists become tuples."""
+    """Construct a dataclass from JSON in a file's metadata; lists become tuples."""
     fields: dict[str, Any] = json.loads(text)
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
-    """Write a file of arrays; it appears whole or not at all."""
+    """Write a file of arrays atomically."""
     from safetensors.numpy import save_file
 
     with atomic_write(path) as temporary:

@@ -1,4 +1,4 @@
-"""Files that faceflex needs: bundled with the package, fetched on demand, or placed by hand."""
+"""Asset files: bundled with the package, downloaded on demand, or placed by hand."""
 
 from faceflex.assets.registry import locate
 from faceflex.assets.resolution import resolve

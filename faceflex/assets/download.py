@@ -1,7 +1,7 @@
-"""Fetch registered files: mirrors in turn, hashes always, nothing half-written under a final name.
+"""Download registered files: mirrors in turn, hashes verified, moved into place atomically.
 
-pooch downloads; unpacking and the last check are done here, because a file that was unpacked
-halfway must never be taken for a whole one.
+pooch downloads; decompression and the final check are done here, because a partly decompressed file
+must never be taken for a complete one.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     import requests
     from typing_extensions import Buffer
 
-_TIMEOUT = 30  # Seconds without a byte.
-_STALE = 86_400.0  # Seconds after which a killed run's leavings are swept away.
+_TIMEOUT = 30  # Seconds without data.
+_STALE_AGE = 86_400.0  # Seconds after which partial downloads are removed.
 _PARTIAL = ".partial-"
 
 Progress = Callable[[str], Any]
 
 
 def mirror_urls(asset: Asset) -> list[str]:
-    """Return the mirrors to try: ``FACEFLEX_MIRROR`` (a base address) first, when set."""
+    """Return an asset's URLs; with ``FACEFLEX_MIRROR`` (a base URL), that mirror first."""
     base = os.environ.get("FACEFLEX_MIRROR", "").rstrip("/")
     return [f"{base}/{asset.file}", *asset.urls] if base else list(asset.urls)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what runs that were killed left behind, a day ago or longer."""
+def _remove_stale_downloads(folder: Path) -> None:
+    """Remove partial downloads of killed processes, older than a day."""
     import shutil
 
     for old in folder.glob(f"{_PARTIAL}*"):
         try:
-            if time.time() - old.stat().st_mtime > _STALE:
+            if time.time() - old.stat().st_mtime > _STALE_AGE:
                 shutil.rmtree(old, ignore_errors=True)
         except OSError:
             continue
 
 
 def _unpack(packed: Path, target: Path, limit: int) -> None:
-    """Unpack a bzip2 file; stop when it grows past ``limit`` bytes."""
+    """Decompress a bzip2 file; raise when it exceeds ``limit`` bytes."""
     written = 0
     with bz2.open(packed, "rb") as source, target.open("wb") as sink:
         while chunk := source.read(1 << 20):
@@ -61,22 +61,22 @@ def _unpack(packed: Path, target: Path, limit: int) -> None:
         os.fsync(sink.fileno())
 
 
-class _Bounded(io.FileIO):
-    """A file that takes no more than the registered size, whatever a server sends."""
+class _SizeLimitedFile(io.FileIO):
+    """A file that refuses to grow beyond the registered size, whatever a server sends."""
 
     def __init__(self, path: str, limit: int) -> None:
         super().__init__(path, "wb")
-        self._room = limit
+        self._remaining = limit
 
     def write(self, data: Buffer) -> int:
-        self._room -= len(memoryview(data))
-        if self._room < 0:
+        self._remaining -= len(memoryview(data))
+        if self._remaining < 0:
             raise ValueError("sends more than the registered size")
         return super().write(data)
 
 
-def _stay_secure(response: requests.Response, *_: Any, **__: Any) -> None:
-    """Refuse to be led from HTTPS to a connection that anybody on the way can read and change."""
+def _refuse_insecure_redirect(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Refuse redirects from HTTPS to unencrypted connections."""
     if not response.is_redirect:
         return
     target = urljoin(response.url, response.headers["location"])
@@ -84,28 +84,28 @@ def _stay_secure(response: requests.Response, *_: Any, **__: Any) -> None:
         raise ValueError(f"leads from https to {target[:80]}, which is refused")
 
 
-def _try_one(url: str, asset: Asset, work: Path, progress: Progress | None) -> Path:
-    """Download from one mirror into ``work``; return the checked file."""
+def _download_from(url: str, asset: Asset, folder: Path, progress: Progress | None) -> Path:
+    """Download from one mirror into ``folder``; return the verified file."""
     import pooch
 
     packed = url.endswith(".bz2")
     bar = progress(asset.name) if progress else False
     downloader = pooch.HTTPDownloader(
-        progressbar=bar, timeout=_TIMEOUT, hooks={"response": _stay_secure}
+        progressbar=bar, timeout=_TIMEOUT, hooks={"response": _refuse_insecure_redirect}
     )
-    # bzip2 makes nothing longer by more than a hundredth and some bytes.
+    # bzip2 expands data by at most one per cent and some bytes.
     limit = asset.size + (asset.size // 100 + 600 if packed else 0)
 
     def download(url: str, place: str, owner: Any) -> None:
-        with _Bounded(place, limit) as file:
+        with _SizeLimitedFile(place, limit) as file:
             downloader(url, file, owner)
 
     name = "packed.bz2" if packed else "plain"
-    # Of a packed file only the content's hash is registered, which is checked below.
-    known = None if packed else f"sha256:{asset.sha256}"
-    path = Path(pooch.retrieve(url, known, name, work, downloader=download))
+    # The registered hash is that of the decompressed content, verified below.
+    known_hash = None if packed else f"sha256:{asset.sha256}"
+    path = Path(pooch.retrieve(url, known_hash, name, folder, downloader=download))
     if packed:
-        plain = work / "plain"
+        plain = folder / "plain"
         _unpack(path, plain, asset.size)
         path = plain
     if not hash_matches(path, asset, rehash=True):
@@ -123,31 +123,32 @@ def _reason(error: Exception) -> str:
     return text if len(text) < 160 else f"{type(error).__name__}: {text[:150]}…"
 
 
-def fetch(asset: Asset, *, progress: Progress | None = None, again: bool = False) -> Path:
+def fetch(asset: Asset, *, progress: Progress | None = None, force: bool = False) -> Path:
     """Download a registered file into the cache.
 
     Parameters
     ----------
     asset
-        What to fetch.
+        File to download.
     progress
-        Called with the file's name; returns a progress bar as pooch wants it.
-    again
-        Fetch although the right file is there.
+        Called with the file's name; returns a progress bar for pooch.
+    force
+        Download even if the file is present.
 
     Returns
     -------
-    Its path. The file appears there whole and checked, or not at all.
+    Path of the file, which appears complete and verified, or not at all.
 
     Raises
     ------
     AssetError
-        If no mirror has it or the folder cannot be written; the message says what to do by hand.
+        If every mirror fails or the folder cannot be written; the message says where to place the
+        file by hand.
     """
-    if not again:
-        found = locate(asset)
-        if found is not None:
-            return found.path
+    if not force:
+        location = locate(asset)
+        if location is not None:
+            return location.path
     import pooch
     import requests
 
@@ -155,30 +156,30 @@ def fetch(asset: Asset, *, progress: Progress | None = None, again: bool = False
     folder = cache_dir()
     urls = mirror_urls(asset)
     if not urls:
-        raise AssetError(f"{asset.name} has no address to fetch it from; {manual_hint(asset)}")
+        raise AssetError(f"{asset.name} has no URL to download it from; {manual_hint(asset)}")
     target, failures = folder / asset.file, []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        _remove_stale_downloads(folder)
         for url in urls:
-            with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as work:
+            with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as partial:
                 try:
-                    got = _try_one(url, asset, Path(work), progress)
+                    path = _download_from(url, asset, Path(partial), progress)
                 except (requests.RequestException, ValueError, EOFError) as error:
                     failures.append(f"{url}: {_reason(error)}")
                     continue
                 except OSError as error:
-                    # bz2 reports damage as a bare OSError; real ones carry an errno.
+                    # bz2 raises OSError without errno for damaged data.
                     if error.errno is not None:
                         raise
                     failures.append(f"{url}: damaged archive")
                     continue
-                os.replace(got, target)
+                os.replace(path, target)
                 return target
     except OSError as error:
         reason = error.strerror or str(error)
         raise AssetError(
             f"{folder}: cannot be written ({reason}); set FACEFLEX_HOME to another folder"
         ) from error
-    tried = "; ".join(failures)
-    raise AssetError(f"{asset.name} could not be fetched ({tried}); {manual_hint(asset)}")
+    reasons = "; ".join(failures)
+    raise AssetError(f"{asset.name} could not be fetched ({reasons}); {manual_hint(asset)}")

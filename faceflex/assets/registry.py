@@ -1,4 +1,4 @@
-"""The registry of files that faceflex needs, and where each one is."""
+"""Registry of asset files: names, hashes and URLs; their location on this machine."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file in the registry.
+    """A registered file.
 
     Attributes
     ----------
     name
-        What people call it.
+        Name in commands and messages.
     file
-        Its name in the package or the cache.
+        File name in the package or the cache.
     size, sha256
-        Bytes, and their hash.
+        Size in bytes, and hash.
     about, licence
-        A sentence each.
+        Description and licence.
     bundled
-        Whether the package carries it.
+        Whether the package contains it.
     urls
-        Mirrors, in the order to try; one ending in ``.bz2`` is unpacked.
+        Mirrors, in order of preference; ``.bz2`` is decompressed.
     carrier
-        ``package/path``: an installed package that carries the same file.
+        ``package/path``: another Python package that may be installed and contains the file.
     """
 
     name: str
@@ -59,14 +59,14 @@ class Asset:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a file was found: ``source`` is ``path``, ``cache``, ``package`` or ``carrier``."""
+    """Location of a file: ``source`` is ``cache``, ``package`` or ``carrier``."""
 
     path: Path
     source: str
 
 
 def read_toml(name: str) -> dict[str, Any]:
-    """Read one of the package's own TOML files."""
+    """Read a TOML file of the package."""
     text = resources.files("faceflex.assets").joinpath(name).read_text("utf-8")
     return tomllib.loads(text)
 
@@ -87,7 +87,7 @@ def find_asset(name: str) -> Asset:
     Raises
     ------
     UsageError
-        If there is none; the message lists the names.
+        If there is none; the message lists all names.
     """
     try:
         return registry()[name]
@@ -97,10 +97,10 @@ def find_asset(name: str) -> Asset:
 
 
 def cache_dir() -> Path:
-    """Return the folder of fetched files: ``FACEFLEX_HOME``, or the user's cache folder."""
-    chosen = os.environ.get("FACEFLEX_HOME")
-    if chosen:
-        return Path(chosen).expanduser()
+    """Return the folder of downloads: ``FACEFLEX_HOME``, or the user's cache folder."""
+    home = os.environ.get("FACEFLEX_HOME")
+    if home:
+        return Path(home).expanduser()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("faceflex"))
@@ -110,23 +110,23 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, 64 hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
 
 
 def hash_matches(path: Path, asset: Asset, *, rehash: bool = False) -> bool:
-    """Tell whether ``path`` is the registered file.
+    """Return whether a file has the registered size and hash.
 
-    In the cache the hash is computed once: a small note beside the file keeps the size and time of
-    change that it was computed for.
+    In the cache the hash is computed once: a note beside the file records the size and modification
+    time for which it was verified.
 
     Parameters
     ----------
     path, asset
-        File to look at, and what it should be.
+        File to check, and its registration.
     rehash
-        Compute the hash in any case.
+        Compute the hash regardless of the note.
     """
     try:
         stat = path.stat()
@@ -135,10 +135,10 @@ def hash_matches(path: Path, asset: Asset, *, rehash: bool = False) -> bool:
     if stat.st_size != asset.size:
         return False
     note = path.with_name(f".{path.name}.checked")
-    now = {"size": stat.st_size, "changed": stat.st_mtime_ns, "sha256": asset.sha256}
+    record = {"size": stat.st_size, "changed": stat.st_mtime_ns, "sha256": asset.sha256}
     if not rehash:
         try:
-            if json.loads(note.read_text()) == now:
+            if json.loads(note.read_text()) == record:
                 return True
         except (OSError, ValueError):
             pass
@@ -148,14 +148,14 @@ def hash_matches(path: Path, asset: Asset, *, rehash: bool = False) -> bool:
         return True
     try:
         with atomic_write(note) as temporary:
-            temporary.write_text(json.dumps(now))
+            temporary.write_text(json.dumps(record))
     except OSError:
-        pass  # A read-only cache: the hash is computed each time.
+        pass  # Read-only cache: the hash is computed each time.
     return True
 
 
-def _carried(asset: Asset) -> Path | None:
-    """Return the path of ``asset`` inside an installed package, which is not imported."""
+def _carrier_path(asset: Asset) -> Path | None:
+    """Return the path of an asset in its carrier package, without importing that; or None."""
     if not asset.carrier:
         return None
     package, _, inside = asset.carrier.partition("/")
@@ -166,39 +166,39 @@ def _carried(asset: Asset) -> Path | None:
 
 
 def bundled_path(asset: Asset) -> Path:
-    """Return where the package keeps ``asset``."""
+    """Return the path of a bundled asset in this package."""
     return Path(str(resources.files("faceflex.assets").joinpath(asset.file)))
 
 
 def locate(asset: Asset, *, rehash: bool = False) -> Location | None:
-    """Find a registered file on this machine: cache, then package, then a carrying package.
+    """Locate a registered file on this machine: in cache, this package or carrier package.
 
     Returns
     -------
-    The first place that holds the right file, or None.
+    The first location with the right hash, or None.
     """
     cached = cache_dir() / asset.file
     if hash_matches(cached, asset, rehash=rehash):
         return Location(cached, "cache")
     if asset.bundled:
-        inside = bundled_path(asset)
-        # The package's own files were checked when it was installed; hashing them again at each
-        # start would cost more than reading them.
-        good = hash_matches(inside, asset, rehash=True) if rehash else inside.is_file()
-        if good:
-            return Location(inside, "package")
-    carried = _carried(asset)
-    if carried is not None and hash_matches(carried, asset, rehash=rehash):
-        return Location(carried, "carrier")
+        bundled = bundled_path(asset)
+        # Installation verified the package's files; hashing them at each start would take longer
+        # than reading them.
+        valid = hash_matches(bundled, asset, rehash=True) if rehash else bundled.is_file()
+        if valid:
+            return Location(bundled, "package")
+    carrier = _carrier_path(asset)
+    if carrier is not None and hash_matches(carrier, asset, rehash=rehash):
+        return Location(carrier, "carrier")
     return None
 
 
 def is_offline() -> bool:
-    """Tell whether ``FACEFLEX_OFFLINE`` asks never to download."""
+    """Return whether ``FACEFLEX_OFFLINE`` forbids downloads."""
     return os.environ.get("FACEFLEX_OFFLINE", "") not in ("", "0")
 
 
 def manual_hint(asset: Asset) -> str:
-    """Return the sentence that says where a file can be placed by hand."""
-    where = cache_dir() / asset.file
-    return f"place it at {where} by hand ({asset.size:,} bytes, sha256 {asset.sha256})"
+    """Return the instruction how to place a file by hand."""
+    path = cache_dir() / asset.file
+    return f"place it at {path} by hand ({asset.size:,} bytes, sha256 {asset.sha256})"

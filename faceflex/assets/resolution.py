@@ -1,4 +1,4 @@
-"""From a name or a path to a file on this machine, fetched when it is missing."""
+"""Resolution of names and paths of assets to local files, downloaded if missing."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from faceflex.errors import AssetError, UsageError
 
 
 def resolve(name_or_path: str | Path, *, offline: bool | None = None) -> Path:
-    """Return the path of a file: an explicit path, or a registered name, fetched when missing.
+    """Return the local path of a registered name, downloaded if missing, or of a given path.
 
     Parameters
     ----------
     name_or_path
-        A registered name (``vae``), or the path of a file of one's own.
+        Registered name (``vae``), or path of any file.
     offline
-        Never download; by default as :func:`is_offline` says.
+        Never download; by default :func:`~faceflex.assets.registry.is_offline`.
 
     Raises
     ------
     AssetError
-        If it cannot be had; the message says where to put the file by hand.
+        If it cannot be downloaded; the message says where to place the file by hand.
     UsageError
         If it is neither a file nor a registered name.
     """
@@ -33,9 +33,9 @@ def resolve(name_or_path: str | Path, *, offline: bool | None = None) -> Path:
         names = ", ".join(registry())
         raise UsageError(f"{text}: no such file, and not a registered name ({names})")
     asset = registry()[text]
-    found = locate(asset)
-    if found is not None:
-        return found.path
+    location = locate(asset)
+    if location is not None:
+        return location.path
     if is_offline() if offline is None else offline:
         raise AssetError(
             f"{text} is not on this machine and faceflex is offline; {manual_hint(asset)}"

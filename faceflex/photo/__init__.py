@@ -1,4 +1,4 @@
-"""A photo file: its pixels, upright, and all else in it; written whole or not at all."""
+"""Photo files: upright pixels and metadata, read, and written atomically."""
 
 from faceflex.photo.load import Photo, load_photo, load_rgb
 from faceflex.photo.save import encode_photo, write_file

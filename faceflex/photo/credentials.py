@@ -1,6 +1,6 @@
-"""Content credentials (C2PA): found in a photo, which an edit makes untrue, and signed anew.
+"""Content credentials (C2PA): detected in photos, whose edits invalidate them, and signed anew.
 
-The places are those of the C2PA specification 2.1, appendix A
+Where files embed them: C2PA specification 2.1, appendix A
 (https://spec.c2pa.org/specifications/specifications/2.1/specs/C2PA_Specification.html).
 """
 
@@ -20,8 +20,8 @@ from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, references_credentials
 from faceflex.photo.parts import bmff_boxes, jpeg_segments, png_chunks, riff_chunk_ids
 
 _TIFF_TAG = 0xCD41
-_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-_TYPES = {
+_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+_MIME_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
     "WEBP": "image/webp",
@@ -30,41 +30,44 @@ _TYPES = {
     "HEIF": "image/heic",
 }
 _NO_THUMBNAILS = {"builder": {"thumbnail": {"enabled": False}}}
+_PARENT = "parent"  # Label of the ingredient.
 _INSTALL = "signing needs a package: pip install 'faceflex[c2pa]'"
 
 
 def has_credentials(image: Image.Image, data: bytes, xmp: bytes | None) -> bool:
-    """Tell whether a photo has content credentials, in its file or, by its XMP, elsewhere."""
+    """Return whether a photo has content credentials: embedded, or referenced by its XMP."""
     if image.format == "JPEG":
-        found = any(
+        embedded = any(
             marker == 0xEB and data[at + 4 : at + 6] == b"JP" and b"c2pa" in data[at:end]
             for marker, at, end in jpeg_segments(data)
         )
     elif image.format == "PNG":
-        found = any(kind == b"caBX" for kind, _ in png_chunks(data))
+        embedded = any(kind == b"caBX" for kind, _ in png_chunks(data))
     elif image.format == "WEBP":
-        found = b"C2PA" in riff_chunk_ids(data)
+        embedded = b"C2PA" in riff_chunk_ids(data)
     elif image.format == "TIFF":
-        found = tag_bytes(data, _TIFF_TAG) is not None
+        embedded = tag_bytes(data, _TIFF_TAG) is not None
     else:
-        found = any(kind == b"uuid" and body.startswith(_BOX) for kind, body in bmff_boxes(data))
-    return found or references_credentials(xmp)
+        embedded = any(
+            kind == b"uuid" and body.startswith(_UUID) for kind, body in bmff_boxes(data)
+        )
+    return embedded or references_credentials(xmp)
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs pictures with a user's own certificate.
+    """Signs images with the user's certificate.
 
     Attributes
     ----------
     certificate
-        PEM, the leaf first, then the authorities between it and the root.
+        Certificate chain in PEM: the leaf, then intermediate certificates.
     key
-        Its private key, PKCS #8 PEM.
+        Private key of the leaf, PKCS #8 in PEM.
     algorithm
         ``es256``, ``es384``, ``es512``, ``ps256`` or ``ed25519``.
     timestamp
-        Address of a time stamp authority; None asks nobody.
+        URL of a time-stamping authority (RFC 3161); None for no time stamp.
     """
 
     certificate: bytes
@@ -74,13 +77,13 @@ class Signer:
 
     @classmethod
     def read(cls, certificate: Path, key: Path, timestamp: str | None = None) -> Signer:
-        """Read certificate and key from PEM files, and check that they can sign.
+        """Read certificate chain and key from PEM files; check that they can sign.
 
         Raises
         ------
         UsageError
-            If a file cannot be read, they do not belong together, the certificate cannot sign
-            pictures, or the package for signing is missing.
+            If a file cannot be read, key and certificate do not match, the certificate cannot sign
+            images, or the package for signing is missing.
         """
         try:
             import c2pa
@@ -100,22 +103,22 @@ class Signer:
         except OSError as error:
             raise UsageError(f"{key}: cannot be read ({error.strerror})") from None
         except TypeError:
-            raise UsageError(f"{key}: is encrypted; give it without a password") from None
-        except Exception:  # Several kinds, by the form of the damage.
+            raise UsageError(f"{key}: is encrypted; save it without a password") from None
+        except Exception:  # Several types, depending on the damage.
             raise UsageError(f"{key}: holds no private key in PEM form") from None
         if private.public_key() != public:
             raise UsageError(f"{key}: is not the key of the first certificate in {certificate}")
-        found = cls(
+        signer = cls(
             chain,
             private.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption()),
             _algorithm(private, key),
             timestamp,
         )
         try:
-            found._open().close()
+            signer._open().close()
         except c2pa.C2paError as error:
             raise UsageError(f"{certificate}: cannot sign ({_reason(error)})") from None
-        return found
+        return signer
 
     def _open(self) -> Any:
         import c2pa
@@ -126,40 +129,42 @@ class Signer:
     def sign(
         self,
         data: bytes,
-        form: str,
+        file_format: str,
         parent: tuple[bytes, str, str],
         software: tuple[str, str],
         settings: Mapping[str, str],
     ) -> bytes:
-        """Sign a picture.
+        """Sign an image file.
 
         Parameters
         ----------
-        data, form
-            The picture's file, and its format.
+        data, file_format
+            Content of the file, and its format.
         parent
-            The photo that was edited: its file, its format, its name. Credentials of its own
-            become part of the new ones.
+            The photo that was edited: content, format and name of its file. Its credentials become
+            an ingredient of the new ones.
         software
-            Name and version of what edited it.
+            Name and version of the editor.
         settings
-            What was done, by name.
+            Parameters of the edit, by name.
 
         Returns
         -------
-        The file with its credentials.
+        The signed file.
 
         Raises
         ------
         PhotoError
-            If its format can hold none, or signing fails.
+            If the format cannot hold credentials, or signing fails.
         """
         import c2pa
 
-        original, original_form, name = parent
-        if form not in _TYPES:
-            known = ", ".join(_TYPES)
-            raise PhotoError(f"{name}: {form} cannot hold content credentials; use {known}")
+        original, original_format, name = parent
+        if file_format not in _MIME_TYPES:
+            formats = ", ".join(_MIME_TYPES)
+            raise PhotoError(
+                f"{name}: {file_format} cannot hold content credentials; use {formats}"
+            )
         manifest = _manifest(name, software, settings)
         out = io.BytesIO()
         try:
@@ -167,20 +172,17 @@ class Signer:
                 builder = c2pa.Builder(manifest, context)
                 builder.add_ingredient(
                     {"title": name, "relationship": "parentOf", "instance_id": _PARENT},
-                    _TYPES.get(original_form, "application/octet-stream"),
+                    _MIME_TYPES.get(original_format, "application/octet-stream"),
                     io.BytesIO(original),
                 )
-                builder.sign(signer, _TYPES[form], io.BytesIO(data), out)
+                builder.sign(signer, _MIME_TYPES[file_format], io.BytesIO(data), out)
         except c2pa.C2paError as error:
             raise PhotoError(f"{name}: cannot be signed ({_reason(error)})") from error
         return out.getvalue()
 
 
-_PARENT = "parent"
-
-
 def _manifest(name: str, software: tuple[str, str], settings: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the credentials say, in the terms of C2PA's actions."""
+    """Return the manifest: the photo was opened and edited, as C2PA actions."""
     agent = {"name": software[0], "version": software[1]}
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": [_PARENT]}}
     edited = {
@@ -194,7 +196,7 @@ def _manifest(name: str, software: tuple[str, str], settings: Mapping[str, str])
 
 
 def _algorithm(private: Any, path: Path) -> str:
-    """Return the name of the signature that a private key makes."""
+    """Return C2PA's name of the signature algorithm of a private key."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     if isinstance(private, ed25519.Ed25519PrivateKey):
@@ -204,7 +206,7 @@ def _algorithm(private: Any, path: Path) -> str:
     curves = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
     if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in curves:
         return curves[private.curve.name]
-    raise UsageError(f"{path}: is of a kind that cannot sign; use EC (P-256), RSA or Ed25519")
+    raise UsageError(f"{path}: this type of key cannot sign; use EC (P-256), RSA or Ed25519")
 
 
 def _reason(error: Exception) -> str:

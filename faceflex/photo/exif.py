@@ -1,7 +1,7 @@
-"""EXIF as it is stored: mended in place where it can be, so that nothing else in it moves.
+"""Binary EXIF: corrected in place where possible, so that no offset in it changes.
 
-EXIF is a small TIFF: directories of entries, some of which point to further directories. Camera
-makers keep notes in it whose offsets count from its start; writing all anew would break those.
+EXIF is a small TIFF: image file directories (IFDs) of entries, some of which point to further
+IFDs. Maker notes contain offsets from its start, which rewriting the block would break.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 _EXIF, _GPS, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _POINTERS = {0: (_EXIF, _GPS), _EXIF: (_INTEROPERABILITY,)}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_WORDS = _SIZES | {5: 4, 10: 4}  # What a change of byte order turns around.
+_WORD_BYTES = _SIZES | {5: 4, 10: 4}  # Units of a byte swap; a rational is two.
 _SHORT, _LONG = 3, 4
 _IPTC = 33723
-_DAMAGE = (struct.error, ValueError, OverflowError)
+_READ_ERRORS = (struct.error, ValueError, OverflowError)
 _RESOLUTION = (282, 283, 296)
-_BULKY = (0x927C, 0x9286)  # Maker's notes and the user's comment.
+_LARGE_TAGS = (0x927C, 0x9286)  # MakerNote and UserComment.
 
-DESCRIPTIVE = frozenset(
+DESCRIPTIVE_TAGS = frozenset(
     (269, 270, 271, 272, ORIENTATION, *_RESOLUTION, 305, 306, 315, 316, 33432, _EXIF, _GPS)
 )
-"""Tags of a TIFF that describe the photo, not how its pixels are stored."""
+"""TIFF tags of metadata, as opposed to those of the pixels' storage."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One value: its type, its bytes, and where they lie in the file or block."""
+    """Value of a tag: TIFF type, bytes, and their offset in the file or block."""
 
     kind: int
     data: bytes
@@ -45,27 +45,27 @@ Directory: TypeAlias = "dict[int, Entry | Directory]"
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """How a TIFF or a BigTIFF stores its directories."""
+class _TiffLayout:
+    """Byte order and integer sizes of a TIFF or BigTIFF."""
 
     order: str
     big: bool = False
 
     @classmethod
-    def of(cls, block: bytes) -> _Layout:
-        known = {
+    def of(cls, block: bytes) -> _TiffLayout:
+        layouts = {
             b"II*\0": cls("<"),
             b"MM\0*": cls(">"),
             b"II+\0": cls("<", True),
             b"MM\0+": cls(">", True),
         }
-        if block[:4] not in known:
+        if block[:4] not in layouts:
             raise ValueError("not EXIF")
-        return known[block[:4]]
+        return layouts[block[:4]]
 
     @property
     def number(self) -> str:
-        """Format of offsets and counts of values."""
+        """Struct format of offsets and counts."""
         return self.order + ("Q" if self.big else "I")
 
     def start(self, block: bytes) -> int:
@@ -77,12 +77,12 @@ class _Layout:
         return int(value)
 
     def entries(self, block: bytes, offset: int) -> Iterator[tuple[int, Entry]]:
-        """Yield the tags and values of a directory; values that cannot be there are left out.
+        """Yield tags and entries of a directory, without values that lie outside the block.
 
-        So are those after which all together would be longer than the block: they overlap, and a
-        small block could ask for any amount of memory.
+        The total size is limited to the block's: with overlapping values, a small block could
+        otherwise demand any amount of memory.
         """
-        room = len(block)
+        budget = len(block)
         word = 8 if self.big else 4
         count = self.unpack(self.order + ("Q" if self.big else "H"), block, offset)
         first = offset + (8 if self.big else 2)
@@ -94,44 +94,44 @@ class _Layout:
             place = at + 4 + word
             if length > word:
                 place = self.unpack(self.number, block, place)
-            if 0 < length <= room and place + length <= len(block):
-                room -= length
+            if 0 < length <= budget and place + length <= len(block):
+                budget -= length
                 yield tag, Entry(kind, bytes(block[place : place + length]), place)
 
     def link(self, block: bytes, offset: int) -> int:
-        """Return where a directory says where the next one is."""
+        """Return the position of a directory's offset of the next one."""
         if self.big:
             return offset + 8 + 20 * self.unpack(self.order + "Q", block, offset)
         return offset + 2 + 12 * self.unpack(self.order + "H", block, offset)
 
     def tree(self, block: bytes, offset: int, group: int = 0) -> Directory:
-        """Read a directory with those that it points to."""
-        found: Directory = dict(self.entries(block, offset))
+        """Read a directory and, recursively, those that it points to."""
+        directory: Directory = dict(self.entries(block, offset))
         for tag in _POINTERS.get(group, ()):
-            entry = found.pop(tag, None)
+            entry = directory.pop(tag, None)
             if not isinstance(entry, Entry):
                 continue
             try:
-                below = self.tree(block, self.number_of(entry), tag)
-            except _DAMAGE:
+                below = self.tree(block, self.integer(entry), tag)
+            except _READ_ERRORS:
                 continue
             if below:
-                found[tag] = below
-        return found
+                directory[tag] = below
+        return directory
 
-    def number_of(self, entry: Entry) -> int:
-        """Return the first whole number of an entry."""
+    def integer(self, entry: Entry) -> int:
+        """Return the first integer of an entry."""
         forms = {1: "B", _SHORT: "H", _LONG: "I", 13: "I"}
         if entry.kind not in forms:
-            raise ValueError("not a whole number")
+            raise ValueError("not an integer")
         return self.unpack(self.order + forms[entry.kind], entry.data, 0)
 
-    def whole(self, kind: int, value: int) -> bytes:
+    def pack_integer(self, kind: int, value: int) -> bytes:
         """Return the bytes of a SHORT or LONG."""
         return struct.pack(self.order + ("H" if kind == _SHORT else "I"), value)
 
     def pack(self, directory: Directory, offset: int) -> bytes:
-        """Return a directory, its values and those below it, to stand at ``offset``."""
+        """Serialise a directory, its values and sub-directories, for position ``offset``."""
         body = b""
         after = offset + 2 + 12 * len(directory) + 4
         head = struct.pack(self.order + "H", len(directory))
@@ -153,63 +153,65 @@ class _Layout:
 def upright_block(block: bytes, width: int, height: int) -> bytes | None:
     """Return an EXIF block for the upright copy of its photo.
 
-    Orientation becomes 1 and the sizes become true, both in place; the thumbnail, which would show
-    the photo unedited, is blanked and unlinked.
+    Orientation becomes 1 and the sizes are corrected, both in place; the thumbnail, which shows the
+    unedited photo, is zeroed and unlinked.
 
     Parameters
     ----------
     block
         With or without the ``Exif`` prefix.
     width, height
-        Of the upright photo.
+        Size of the upright photo.
 
     Returns
     -------
-    The block with its prefix; None when it holds nothing that can be read.
+    The block with its prefix; None when it is empty or unreadable.
     """
     block = block.removeprefix(PREFIX)
     try:
-        layout = _Layout.of(block)
+        layout = _TiffLayout.of(block)
         before = layout.tree(block, layout.start(block))
         if not before or layout.big:
             return None
-        wanted = _mended(layout, before, width, height)
-        mended = _in_place(layout, block, wanted)
-        return PREFIX + (mended if _holds(layout, mended, wanted) else _packed(layout, wanted))
-    except _DAMAGE:
+        target = _corrected(layout, before, width, height)
+        patched = _patch(layout, block, target)
+        readable = _reads_as(layout, patched, target)
+        return PREFIX + (patched if readable else _pack_tiff(layout, target))
+    except _READ_ERRORS:
         return None
 
 
 def upright_tags(data: bytes, width: int, height: int) -> bytes | None:
-    """Return an EXIF block for the upright copy of a TIFF, from the tags that describe it."""
+    """Return an EXIF block for the upright copy of a TIFF, of its descriptive tags."""
     try:
-        layout = _Layout.of(data)
+        layout = _TiffLayout.of(data)
         tree = layout.tree(data, layout.start(data))
-        kept: Directory = {tag: entry for tag, entry in tree.items() if tag in DESCRIPTIVE}
-        if not kept:
+        metadata: Directory = {tag: entry for tag, entry in tree.items() if tag in DESCRIPTIVE_TAGS}
+        if not metadata:
             return None
-        return PREFIX + _packed(_Layout(layout.order), _mended(layout, kept, width, height))
-    except _DAMAGE:
+        target = _corrected(layout, metadata, width, height)
+        return PREFIX + _pack_tiff(_TiffLayout(layout.order), target)
+    except _READ_ERRORS:
         return None
 
 
 def tag_bytes(data: bytes, tag: int) -> bytes | None:
-    """Return the bytes of a tag in a TIFF's first directory, as stored."""
+    """Return the raw bytes of a tag in a TIFF's first directory."""
     try:
-        layout = _Layout.of(data)
-        found = dict(layout.entries(data, layout.start(data))).get(tag)
-    except _DAMAGE:
+        layout = _TiffLayout.of(data)
+        entry = dict(layout.entries(data, layout.start(data))).get(tag)
+    except _READ_ERRORS:
         return None
-    return found.data if found else None
+    return entry.data if entry else None
 
 
-def without_orientation(block: bytes) -> bytes:
-    """Return EXIF without its orientation, which is 1; all that entries point to stays in place.
+def drop_orientation(block: bytes) -> bytes:
+    """Return EXIF without its orientation, which is 1; offsets in it stay valid.
 
-    HEIF and AVIF say how to turn a picture outside of EXIF.
+    HEIF and AVIF store the orientation outside EXIF.
     """
     raw = block.removeprefix(PREFIX)
-    layout = _Layout.of(raw)
+    layout = _TiffLayout.of(raw)
     first = layout.start(raw)
     count = layout.unpack(layout.order + "H", raw, first)
     end = first + 2 + 12 * count + 4
@@ -222,16 +224,16 @@ def without_orientation(block: bytes) -> bytes:
 
 
 def shrink_exif(block: bytes, limit: int) -> bytes | None:
-    """Return an EXIF block without its bulky parts, should it be longer than ``limit`` bytes."""
+    """Return an EXIF block of at most ``limit`` bytes, if need be without large tags; or None."""
     if len(block) <= limit:
         return block
     raw = block.removeprefix(PREFIX)
-    layout = _Layout.of(raw)
+    layout = _TiffLayout.of(raw)
     tree = layout.tree(raw, layout.start(raw))
     details = tree.get(_EXIF)
     if isinstance(details, dict):
-        tree[_EXIF] = {tag: entry for tag, entry in details.items() if tag not in _BULKY}
-    short = PREFIX + _packed(layout, tree)
+        tree[_EXIF] = {tag: entry for tag, entry in details.items() if tag not in _LARGE_TAGS}
+    short = PREFIX + _pack_tiff(layout, tree)
     return short if len(short) <= limit else None
 
 
@@ -243,28 +245,28 @@ def add_to_tiff(data: bytes, block: bytes | None, extra: Mapping[int, bytes]) ->
     data
         The file, with one page.
     block
-        EXIF. Its resolution gives way to the file's own.
+        EXIF block; the file's own resolution takes precedence over its.
     extra
-        Tags whose values are plain bytes, such as XMP.
+        Tags with values of type BYTE, such as XMP.
 
     Returns
     -------
-    The file with a new directory at its end; pixels stay where they are.
+    The file with a new directory appended; pixels are not moved.
     """
-    layout = _Layout.of(data)
+    layout = _TiffLayout.of(data)
     if layout.big or not (block or extra):
         return data
     tree = layout.tree(data, layout.start(data))
     if block:
         raw = block.removeprefix(PREFIX)
-        other = _Layout.of(raw)
-        found = other.tree(raw, other.start(raw))
-        own_resolution = _RESOLUTION[0] in tree
-        for tag in DESCRIPTIVE & found.keys():
-            if tag not in _RESOLUTION or not own_resolution:
-                tree[tag] = _turned(found[tag], other.order != layout.order)
+        exif = _TiffLayout.of(raw)
+        exif_tree = exif.tree(raw, exif.start(raw))
+        has_resolution = _RESOLUTION[0] in tree
+        for tag in DESCRIPTIVE_TAGS & exif_tree.keys():
+            if tag not in _RESOLUTION or not has_resolution:
+                tree[tag] = _swap_bytes(exif_tree[tag], exif.order != layout.order)
     for tag, value in extra.items():
-        long = tag == _IPTC  # By custom; its bytes stay in their order all the same.
+        long = tag == _IPTC  # By convention, of type LONG, but without byte order.
         tree[tag] = Entry(_LONG, value + bytes(-len(value) % 4), 0) if long else Entry(1, value, 0)
     at = len(data) + len(data) % 2
     directory = layout.pack(tree, at)
@@ -272,28 +274,28 @@ def add_to_tiff(data: bytes, block: bytes | None, extra: Mapping[int, bytes]) ->
     return b"".join((data[:4], link, data[8:], b"\0" * (at - len(data)), directory))
 
 
-def _mended(layout: _Layout, tree: Directory, width: int, height: int) -> Directory:
-    """Return a directory with orientation 1 and the true sizes, where it has these fields."""
+def _corrected(layout: _TiffLayout, tree: Directory, width: int, height: int) -> Directory:
+    """Return a directory with orientation 1 and correct sizes, where it has these tags."""
     values = {ORIENTATION: 1}
     values |= dict.fromkeys(_WIDTHS, width) | dict.fromkeys(_HEIGHTS, height)
     out: Directory = {}
     for tag, entry in tree.items():
         if isinstance(entry, dict):
-            out[tag] = _mended(layout, entry, width, height) if tag == _EXIF else entry
+            out[tag] = _corrected(layout, entry, width, height) if tag == _EXIF else entry
         elif tag in values and entry.kind in (_SHORT, _LONG):
             fits = values[tag] < 65536 or entry.kind == _LONG
             kind = entry.kind if fits else _LONG
-            out[tag] = Entry(kind, layout.whole(kind, values[tag]), entry.at)
+            out[tag] = Entry(kind, layout.pack_integer(kind, values[tag]), entry.at)
         else:
             out[tag] = entry
     return out
 
 
-def _in_place(layout: _Layout, block: bytes, wanted: Directory) -> bytes:
-    """Write changed values where the old ones are, and cut out what follows the main directory."""
+def _patch(layout: _TiffLayout, block: bytes, target: Directory) -> bytes:
+    """Overwrite values in place; zero and unlink the thumbnail."""
     out = bytearray(block)
-    for part in (wanted, wanted.get(_EXIF)):
-        for entry in part.values() if isinstance(part, dict) else ():
+    for directory in (target, target.get(_EXIF)):
+        for entry in directory.values() if isinstance(directory, dict) else ():
             if isinstance(entry, Entry):
                 out[entry.at : entry.at + len(entry.data)] = entry.data
     link = layout.link(block, layout.start(block))
@@ -311,30 +313,30 @@ def _in_place(layout: _Layout, block: bytes, wanted: Directory) -> bytes:
     return bytes(out)
 
 
-def _thumbnail_parts(layout: _Layout, block: bytes, offset: int) -> list[tuple[int, int]]:
-    """Return where a thumbnail's directory and pixels lie, as (start, length)."""
+def _thumbnail_parts(layout: _TiffLayout, block: bytes, offset: int) -> list[tuple[int, int]]:
+    """Return (start, length) of a thumbnail's directory and pixels."""
     try:
-        found = dict(layout.entries(block, offset))
+        entries = dict(layout.entries(block, offset))
         parts = [(offset, layout.link(block, offset) + 4 - offset)]
         for starts, lengths in ((0x0201, 0x0202), (0x0111, 0x0117)):
-            if starts in found and lengths in found:
-                start, length = (layout.number_of(found[tag]) for tag in (starts, lengths))
+            if starts in entries and lengths in entries:
+                start, length = (layout.integer(entries[tag]) for tag in (starts, lengths))
                 parts.append((start, length))
         return sorted(parts)
-    except _DAMAGE:
+    except _READ_ERRORS:
         return []
 
 
-def _packed(layout: _Layout, tree: Directory) -> bytes:
+def _pack_tiff(layout: _TiffLayout, tree: Directory) -> bytes:
     head = b"II*\0" if layout.order == "<" else b"MM\0*"
     return head + struct.pack(layout.order + "I", 8) + layout.pack(tree, 8)
 
 
-def _holds(layout: _Layout, block: bytes, wanted: Directory) -> bool:
-    """Tell whether a block reads as wanted."""
+def _reads_as(layout: _TiffLayout, block: bytes, target: Directory) -> bool:
+    """Return whether a block parses to the values of a directory."""
     try:
-        return _values(layout.tree(block, layout.start(block))) == _values(wanted)
-    except _DAMAGE:
+        return _values(layout.tree(block, layout.start(block))) == _values(target)
+    except _READ_ERRORS:
         return False
 
 
@@ -345,11 +347,11 @@ def _values(tree: Directory) -> dict[int, object]:
     }
 
 
-def _turned(entry: Entry | Directory, swap: bool) -> Entry | Directory:
-    """Return an entry in the other byte order."""
+def _swap_bytes(entry: Entry | Directory, swap: bool) -> Entry | Directory:
+    """Return an entry, or a directory of entries, in the other byte order if ``swap``."""
     if isinstance(entry, dict):
-        return {tag: _turned(below, swap) for tag, below in entry.items()}
-    word = _WORDS[entry.kind]
+        return {tag: _swap_bytes(below, swap) for tag, below in entry.items()}
+    word = _WORD_BYTES[entry.kind]
     if not swap or word == 1:
         return entry
     values = np.frombuffer(entry.data, np.dtype(f"u{word}")).byteswap()

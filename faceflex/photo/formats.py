@@ -1,4 +1,4 @@
-"""The formats that are read and written back, and what some of them need."""
+"""File formats that are read and written, and the plug-ins that some of them need."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ FORMATS = {
     "AVIF": (".avif",),
     "HEIF": (".heic", ".heif", ".hif"),
 }
-"""Formats that are read and written, and their suffixes."""
+"""File name suffixes by format, as Pillow names formats."""
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
 _AVIF_BRANDS = (b"avif", b"avis")
 
 
 def format_from_brands(data: bytes) -> str | None:
-    """Return ``AVIF`` or ``HEIF`` for the start of such a file, by its brands; else None."""
+    """Return ``AVIF`` or ``HEIF`` by the brands of an ISO media file (``ftyp``); else None."""
     if data[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(data[:4], "big"), 256)
     brands = [data[at : at + 4] for at in (8, *range(16, end, 4))]
-    for name in brands:
-        if name in _AVIF_BRANDS:
+    for code in brands:
+        if code in _AVIF_BRANDS:
             return "AVIF"
-        if name in _HEIF_BRANDS:
+        if code in _HEIF_BRANDS:
             return "HEIF"
     return "HEIF" if {b"mif1", b"msf1"} & set(brands) else None
 
 
-def missing_support(form: str) -> str | None:
-    """Return what to do to have a format, in words; None when it is there.
+def missing_support(file_format: str) -> str | None:
+    """Return what to install for a format, as a sentence; None when it is supported.
 
-    HEIC's plug-in is loaded here, so that a start without HEIC does not wait for it.
+    Registers the HEIC plug-in lazily, which keeps start-up fast.
     """
-    if form == "AVIF" and not features.check("avif"):
+    if file_format == "AVIF" and not features.check("avif"):
         return "AVIF needs a newer Pillow (pip install --upgrade pillow)"
-    if form == "HEIF":
+    if file_format == "HEIF":
         try:
             import pillow_heif
         except ImportError:
@@ -54,12 +54,17 @@ def missing_support(form: str) -> str | None:
 
 
 def format_for(path: Path) -> str:
-    """Return the format that a file name asks for.
+    """Return the format for a file name's suffix.
 
     Raises
     ------
     UsageError
-        If its suffix is not one that can be written, or not with what is installed.
+        If the suffix is unknown, or its format not supported by the installed packages.
+
+    Examples
+    --------
+    >>> format_for(Path("friend.jpeg")), format_for(Path("friend.PNG"))
+    ('JPEG', 'PNG')
     """
     suffix = path.suffix.lower()
     for name, suffixes in FORMATS.items():

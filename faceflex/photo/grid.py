@@ -1,4 +1,4 @@
-"""Pictures laid out in a captioned grid: contact sheets, stages, curves, samples of training."""
+"""Grids of images, with captions: contact sheets, stages, curves, samples of training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GAP, _CAPTION, _FONT = 4, 22, 13
 
 
 def make_grid(rows: Sequence[NDArray[np.uint8]], gap: int = 2) -> Picture:
-    """Lay rows of (n, h, w, 3) uint8 pictures out on white."""
+    """Return rows of (n, h, w, 3) uint8 images as one image, on white."""
     height, width = rows[0].shape[1:3]
     columns = max(len(row) for row in rows)
     shape = (len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3)
@@ -28,12 +28,12 @@ def make_grid(rows: Sequence[NDArray[np.uint8]], gap: int = 2) -> Picture:
 
 
 def captioned_grid(rows: Sequence[Sequence[tuple[str, Picture]]]) -> Picture:
-    """Lay out pictures of one size with a caption above each.
+    """Return images of one size as a grid, each below its caption.
 
     Parameters
     ----------
     rows
-        For each row, captions and (h, w, 3) uint8 pictures; rows may differ in length.
+        Captions and (h, w, 3) uint8 images of each row; rows may differ in length.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def captioned_grid(rows: Sequence[Sequence[tuple[str, Picture]]]) -> Picture:
 
 
 def thumbnail(picture: Picture, side: int) -> Picture:
-    """Return a picture shrunk (or enlarged) so that its long side has ``side`` pixels."""
+    """Return a copy resized to a long side of ``side`` pixels."""
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -1,8 +1,8 @@
-"""What a photo file says besides its pixels: EXIF and XMP, read, mended and written back.
+"""EXIF and XMP of a photo: read, corrected for its edited copy, and given provenance.
 
-Outputs are marked with IPTC's digital source type for pictures edited with a trained model
-(https://cv.iptc.org/newscodes/digitalsourcetype/) in XMP, and with the AI fields of IPTC Photo
-Metadata 2025.1.
+XMP declares edits by IPTC's digital source type for composites with trained models
+(https://cv.iptc.org/newscodes/digitalsourcetype/) and by the AI fields of IPTC Photo Metadata
+2025.1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
 JPEG_EXIF, JPEG_XMP = 65533, 65504
-"""Bytes of EXIF and of XMP that fit into a JPEG's segment."""
+"""Largest EXIF and XMP in bytes that fit into a JPEG's segment."""
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _META = "adobe:ns:meta/"
@@ -33,9 +33,9 @@ _XMP = "http://ns.adobe.com/xap/1.0/"
 _NOTE = "http://ns.adobe.com/xmp/note/"
 _CAMERA = "http://ns.google.com/photos/1.0/camera/"
 _PROVENANCE = "{http://purl.org/dc/terms/}provenance"
-# Of pictures and videos behind the photo or in the packet itself, none of which is written back:
-# gain maps, depth, the photo unedited.
-_GONE_SPACES = (
+# Properties of auxiliary images, which are not written back: gain maps, depth, video, the unedited
+# photo.
+_DROPPED_PREFIXES = (
     "{http://ns.adobe.com/hdr-gain-map/1.0/}",
     "{http://ns.apple.com/HDRGainMap/1.0/}",
     "{http://ns.google.com/photos/1.0/container/}",
@@ -44,18 +44,17 @@ _GONE_SPACES = (
     f"{{{_CAMERA}}}MotionPhoto",
     f"{{{_CAMERA}}}MicroVideo",
 )
-_GONE = (f"{{{_XMP}}}Thumbnails", f"{{{_NOTE}}}HasExtendedXMP", _PROVENANCE)
+_DROPPED = (f"{{{_XMP}}}Thumbnails", f"{{{_NOTE}}}HasExtendedXMP", _PROVENANCE)
 _PREFIXES = {_META: "x", _RDF: "rdf", _IPTC: "Iptc4xmpExt", _TIFF: "tiff", _EXIF: "exif"}
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
-_DEEPEST = 100
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MAX_DEPTH = 100
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation of a picture, 1 to 8; 1 when absent or nonsense.
+    """Return the EXIF orientation of an image, 1 to 8; 1 when absent or invalid.
 
-    HEIC comes turned already. AVIF's own word about it is in EXIF as Pillow gives it, and XMP does
-    not count.
+    Pillow decodes HEIC upright. It gives AVIF's rotation as EXIF; XMP's is ignored there.
     """
     if image.format == "HEIF":
         return 1
@@ -71,26 +70,25 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def upright_exif(image: Image.Image, data: bytes, width: int, height: int) -> bytes | None:
-    """Return a picture's EXIF for its upright copy: orientation 1, true size, no thumbnail.
+    """Return an image's EXIF for its upright copy: orientation 1, correct size, no thumbnail.
 
     Parameters
     ----------
     image, data
-        The picture and its file.
+        The image and the content of its file.
     width, height
-        Of the upright copy.
+        Size of the upright copy.
 
     Returns
     -------
-    The bytes that Pillow's ``save(exif=...)`` takes; None when there is no EXIF, or none that can
-    be read.
+    The bytes for Pillow's ``save(exif=...)``; None without readable EXIF.
     """
     if image.format == "TIFF":
         return upright_tags(data, width, height)
     block = image.info.get("exif")
     text = image.info.get("Raw profile type exif")
     if block is None and isinstance(text, str):
-        try:  # As ImageMagick puts it into PNG: a name, a length, then hexadecimal lines.
+        try:  # ImageMagick's form in PNG: name, length, then lines of hexadecimal digits.
             block = bytes.fromhex("".join(text.split("\n")[3:]))
         except ValueError:
             return None
@@ -98,7 +96,7 @@ def upright_exif(image: Image.Image, data: bytes, width: int, height: int) -> by
 
 
 def read_xmp(image: Image.Image, data: bytes) -> bytes | None:
-    """Return a picture's XMP packet, or None; a JPEG's second packet is merged into it."""
+    """Return an image's XMP packet, or None; a JPEG's extended XMP is merged into it."""
     value = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if value is None and image.format == "TIFF":
         value = image.tag_v2.get(700)  # type: ignore[attr-defined]
@@ -106,11 +104,11 @@ def read_xmp(image: Image.Image, data: bytes) -> bytes | None:
         value = value.encode("utf-8")
     if not isinstance(value, bytes) or not value.strip(b"\0 \n"):
         return None
-    return _with_extension(value, data) if image.format == "JPEG" and _EXTENSION in data else value
+    return _merge_extension(value, data) if image.format == "JPEG" and _EXTENSION in data else value
 
 
-class _Tree(ET.TreeBuilder):
-    """Builds a tree, unless it is nested without end, and notes prefixes."""
+class _BoundedTreeBuilder(ET.TreeBuilder):
+    """Tree builder with a limit on depth; records the prefixes of namespaces."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +119,7 @@ class _Tree(ET.TreeBuilder):
 
     def start(self, tag: str, attrs: dict[str, str]) -> ET.Element:  # type: ignore[override]
         self.depth += 1
-        if self.depth > _DEEPEST:
+        if self.depth > _MAX_DEPTH:
             raise ET.ParseError("nested too deep")
         return super().start(tag, attrs)
 
@@ -132,7 +130,7 @@ class _Tree(ET.TreeBuilder):
 
 @dataclass(frozen=True)
 class _Packet:
-    """A parsed packet: its root, its RDF part, and the prefixes that it uses."""
+    """A parsed XMP packet: root, RDF element, and namespace prefixes."""
 
     root: ET.Element
     rdf: ET.Element
@@ -140,11 +138,11 @@ class _Packet:
 
     @classmethod
     def parse(cls, xmp: bytes | None) -> _Packet | None:
-        """Parse a packet; None when it is damaged, or could be an entity bomb."""
+        """Parse a packet; None when it is damaged, or declares entities (entity bombs)."""
         text = (xmp or b"").strip(b"\0 \n\r\t\xef\xbb\xbf")
-        if b"<!DOCTYPE" in text or b"\0" in text:  # In files XMP is UTF-8, and declares nothing.
+        if b"<!DOCTYPE" in text or b"\0" in text:  # XMP in files is UTF-8, without DTD.
             return None
-        tree = _Tree()
+        tree = _BoundedTreeBuilder()
         try:
             parser = ET.XMLParser(target=tree)
             parser.feed(text)
@@ -165,7 +163,7 @@ class _Packet:
 
     def write(self) -> bytes:
         for address, prefix in {**self.prefixes, **_PREFIXES}.items():
-            # Some readers look for prefixes; those like ns1 are the XML library's own.
+            # Some readers rely on prefixes. ns1 and the like are reserved by ElementTree.
             if prefix and not re.fullmatch(r"ns\d+|xml", prefix):
                 ET.register_namespace(prefix, address)
         body = ET.tostring(self.root, encoding="utf-8", xml_declaration=False)
@@ -173,37 +171,38 @@ class _Packet:
         return start + body + b'\n<?xpacket end="w"?>'
 
 
-def _with_extension(xmp: bytes, data: bytes) -> bytes:
-    """Return a JPEG's packet with the fields of its second one, in segments of their own.
+def _merge_extension(xmp: bytes, data: bytes) -> bytes:
+    """Return a JPEG's packet merged with its extended XMP, which has segments of its own.
 
-    The first packet names the second by its MD5; what does not fit that name is left out.
+    The main packet references the extended one by its MD5; it is ignored if that differs.
     """
     packet, name = _Packet.parse(xmp), f"{{{_NOTE}}}HasExtendedXMP"
     if packet is None:
         return xmp
     nodes = list(packet.root.iter())
-    named = {node.get(name, "") for node in nodes} | {n.text or "" for n in nodes if n.tag == name}
+    digests = {n.get(name, "") for n in nodes} | {n.text or "" for n in nodes if n.tag == name}
     parts: dict[str, dict[int, bytes]] = {}
     for marker, at, end in jpeg_segments(data):
         body = data[at + 4 : end]
         if marker == 0xE1 and body.startswith(_EXTENSION) and len(body) > 75:
             digest = body[35:67].decode("latin-1")
             parts.setdefault(digest, {})[int.from_bytes(body[71:75], "big")] = body[75:]
-    for digest in named & parts.keys():
-        whole = b"".join(part for _, part in sorted(parts[digest].items()))
-        second = _Packet.parse(whole)
-        if second and hashlib.md5(whole, usedforsecurity=False).hexdigest() == digest.lower():
-            packet.rdf.extend(second.descriptions())
-            return _Packet(packet.root, packet.rdf, {**second.prefixes, **packet.prefixes}).write()
+    for digest in digests & parts.keys():
+        content = b"".join(part for _, part in sorted(parts[digest].items()))
+        extended = _Packet.parse(content)
+        if extended and hashlib.md5(content, usedforsecurity=False).hexdigest() == digest.lower():
+            packet.rdf.extend(extended.descriptions())
+            prefixes = {**extended.prefixes, **packet.prefixes}
+            return _Packet(packet.root, packet.rdf, prefixes).write()
     return xmp
 
 
 def upright_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
-    """Return an XMP packet for the upright copy of its picture.
+    """Return an XMP packet for the upright copy of its image.
 
-    Its orientation and sizes become true. Thumbnails (of the photo unedited) go, and mentions of
-    what is not written: a second packet, content credentials, gain maps and videos behind the
-    photo. Of an unreadable packet only the orientation is mended.
+    Orientation and sizes are corrected. Thumbnails of the unedited photo are dropped, and
+    references to what is not written: extended XMP, content credentials, gain maps and videos. In a
+    damaged packet only the orientation is corrected.
     """
     if not xmp:
         return xmp
@@ -221,21 +220,21 @@ def upright_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
         if node.tag in values:
             changed |= node.text != values[node.tag]
             node.text = values[node.tag]
-        for key in filter(_goes, list(node.keys())):
+        for key in filter(_is_dropped, list(node.keys())):
             del node.attrib[key]
             changed = True
-        for below in [b for b in node if isinstance(b.tag, str) and _goes(b.tag)]:
-            node.remove(below)
+        for child in [c for c in node if isinstance(c.tag, str) and _is_dropped(c.tag)]:
+            node.remove(child)
             changed = True
     return packet.write() if changed else xmp
 
 
-def _goes(name: str) -> bool:
-    return name in _GONE or name.startswith(_GONE_SPACES)
+def _is_dropped(name: str) -> bool:
+    return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
 
 
 def references_credentials(xmp: bytes | None) -> bool:
-    """Tell whether an XMP packet says where the photo's content credentials are."""
+    """Return whether an XMP packet references content credentials (``dcterms:provenance``)."""
     packet = _Packet.parse(xmp)
     return packet is not None and any(
         _PROVENANCE in (node.tag, *node.keys()) for node in packet.root.iter()
@@ -245,16 +244,16 @@ def references_credentials(xmp: bytes | None) -> bool:
 def provenance_xmp(
     xmp: bytes | None, software: str, version: str, settings: Mapping[str, str]
 ) -> bytes:
-    """Return an XMP packet that says how the picture was made.
+    """Return an XMP packet with the provenance of an edit.
 
     Parameters
     ----------
     xmp
-        The photo's own packet, whose content is kept; a damaged one is replaced.
+        The photo's own packet, whose other content is preserved; a damaged one is replaced.
     software, version
-        What made the edit.
+        Name and version of the editor.
     settings
-        What was asked for, by name; joined into the prompt field.
+        Parameters of the edit, by name; joined into the prompt field.
     """
     packet = _Packet.parse(xmp) or _Packet.empty()
     fields = {
@@ -272,12 +271,12 @@ def provenance_xmp(
                 node.remove(old)
     description = ET.SubElement(packet.rdf, f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": about})
     for name, value in fields.items():
-        description.set(f"{{{_IPTC}}}{name}", _NO_XML.sub("?", value))
+        description.set(f"{{{_IPTC}}}{name}", _NOT_XML.sub("?", value))
     return packet.write()
 
 
 def shrink_xmp(xmp: bytes, limit: int = JPEG_XMP) -> bytes | None:
-    """Return an XMP packet of at most ``limit`` bytes, without its largest fields if need be."""
+    """Return an XMP packet of at most ``limit`` bytes, if need be without its largest fields."""
     if len(xmp) <= limit:
         return xmp
     packet = _Packet.parse(xmp)
@@ -286,7 +285,7 @@ def shrink_xmp(xmp: bytes, limit: int = JPEG_XMP) -> bytes | None:
     fields: list[tuple[int, ET.Element, ET.Element | str]] = []
     for node in packet.descriptions():
         fields += [(len(value), node, key) for key, value in node.items()]
-        fields += [(len(ET.tostring(below)), node, below) for below in node]
+        fields += [(len(ET.tostring(child)), node, child) for child in node]
     for _, node, field in sorted(fields, key=lambda f: -f[0]):
         short = packet.write()
         if len(short) <= limit:

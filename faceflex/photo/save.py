@@ -1,4 +1,4 @@
-"""Write a photo back: same format, same metadata, whole or not at all."""
+"""Encode an edited photo like the original: same format, same metadata; write it atomically."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from PIL import Image, PngImagePlugin
 
 from faceflex.errors import PhotoError
 from faceflex.files import atomic_write
-from faceflex.photo.exif import PREFIX, add_to_tiff, shrink_exif, without_orientation
+from faceflex.photo.exif import PREFIX, add_to_tiff, drop_orientation, shrink_exif
 from faceflex.photo.formats import missing_support
 from faceflex.photo.iptc import add_to_jpeg, to_png_text, to_tiff_tags
 from faceflex.photo.load import Photo
 from faceflex.photo.metadata import JPEG_EXIF, shrink_xmp
 from faceflex.photo.pixels import Native, to_uint8
 
-QUALITY = 95
-"""JPEG and WebP quality where the photo itself gives none (it came in another format)."""
-NEW_QUALITY = {"AVIF": 90, "HEIF": 80}
-"""Quality of formats whose files do not say theirs: what a second encoding loses is not seen."""
+DEFAULT_QUALITY = 95
+"""JPEG and WebP quality for photos of another format."""
+HEIF_QUALITY = {"AVIF": 90, "HEIF": 80}
+"""Quality of AVIF and HEIC, whose files do not record theirs: visually lossless."""
 
 _XMP_TAG = 700
-_PNG_LEVEL = 4  # zlib: half the time of Pillow's default for a few per cent of size.
+_ZLIB_LEVEL = 4  # Half the time of Pillow's default, for a few per cent of size.
 
 
 def encode_photo(
@@ -40,61 +40,70 @@ def encode_photo(
     Parameters
     ----------
     photo
-        The photo that was edited; gives format, metadata and encoding.
+        The photo that was edited: its format, metadata and encoding parameters are used.
     rgb
-        (H, W, 3) uint8, its pixels after the edit.
+        (H, W, 3) uint8 sRGB after the edit.
     target
-        Another format than the photo's own.
+        Output format; the photo's own by default.
     xmp
-        XMP packet to write in place of the photo's own.
+        XMP packet; the photo's own by default.
 
     Returns
     -------
-    The file's content.
+    Content of the file.
 
     Raises
     ------
     PhotoError
-        If the format cannot hold a picture of this size, or needs what is not installed.
+        If the format does not allow this size, or its plug-in is not installed.
+
+    Examples
+    --------
+    >>> from faceflex.photo.load import load_photo
+    >>> photo = load_photo("examples/portrait.jpg")
+    >>> darker = photo.rgb // 2
+    >>> again = load_photo(encode_photo(photo, darker, target="PNG"), "darker.png")
+    >>> again.format, bool((again.rgb == darker).all())
+    ('PNG', True)
     """
     if missing := missing_support(target or photo.format):
         raise PhotoError(f"{photo.name}: {missing}; or write another format")
     pixels = photo.converter.apply_edit(photo.native, photo.rgb, rgb)
-    form, xmp = target or photo.format, xmp or photo.xmp
+    file_format, xmp = target or photo.format, xmp or photo.xmp
     try:
-        if photo.is_16bit and photo.mode in _DEEP.get(form, ()):
-            if form == "PNG":
-                return _deep_png(photo, pixels, xmp)
-            return _tagged_tiff(_deep_tiff(photo, pixels), photo, xmp)
-        picture = _picture(photo, pixels, rgb, form)
-        data = _encoded(picture, form, _save_options(photo, form, picture, xmp))
-        if form == "TIFF":
-            return _tagged_tiff(data, photo, xmp)
-        if form == "JPEG" and photo.resources:
+        if photo.is_16bit and photo.mode in _MODES_16BIT.get(file_format, ()):
+            if file_format == "PNG":
+                return _encode_png_16bit(photo, pixels, xmp)
+            return _add_metadata_to_tiff(_encode_tiff_16bit(photo, pixels), photo, xmp)
+        picture = _to_image(photo, pixels, rgb, file_format)
+        data = _encode(picture, file_format, _save_options(photo, file_format, picture, xmp))
+        if file_format == "TIFF":
+            return _add_metadata_to_tiff(data, photo, xmp)
+        if file_format == "JPEG" and photo.resources:
             return add_to_jpeg(data, photo.resources)
-        return _bmp_with_alpha(data) if (form, picture.mode) == ("BMP", "RGBA") else data
+        return _bmp_with_alpha(data) if (file_format, picture.mode) == ("BMP", "RGBA") else data
     except MemoryError:
         raise PhotoError(f"{photo.name}: too large for this machine's memory") from None
     except Exception as error:
-        # Encoders raise several kinds, on sizes that a format cannot hold above all.
+        # Encoders raise several types, above all for sizes that a format does not allow.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise PhotoError(f"{photo.name}: cannot be encoded as {form} ({reason})") from error
+        raise PhotoError(f"{photo.name}: cannot be encoded as {file_format} ({reason})") from error
 
 
-def _encoded(picture: Image.Image, form: str, options: dict[str, Any]) -> bytes:
-    """Encode a picture into a real file, in memory where the system has such.
+def _encode(picture: Image.Image, file_format: str, options: dict[str, Any]) -> bytes:
+    """Encode an image into a file descriptor, in memory where the system supports it.
 
-    Pillow lets other threads go on only while it writes to one.
+    Only then does Pillow release the GIL while encoding.
     """
-    made = getattr(os, "memfd_create", None)
-    file = os.fdopen(made("picture"), "w+b") if made else tempfile.TemporaryFile()  # noqa: SIM115
+    memfd = getattr(os, "memfd_create", None)
+    file = os.fdopen(memfd("picture"), "w+b") if memfd else tempfile.TemporaryFile()  # noqa: SIM115
     with file:
-        picture.save(file, form, **options)
+        picture.save(file, file_format, **options)
         file.seek(0)
         return file.read()
 
 
-_HOLDS = {
+_MODES = {
     "JPEG": ("L", "RGB", "CMYK"),
     "PNG": ("L", "LA", "RGB", "RGBA"),
     "WEBP": ("RGB", "RGBA"),
@@ -103,21 +112,23 @@ _HOLDS = {
     "AVIF": ("L", "RGB", "RGBA"),
     "HEIF": ("L", "RGB", "RGBA"),
 }
-_DEEP = {"PNG": ("LA", "RGB", "RGBA"), "TIFF": ("LA", "RGB", "RGBA", "CMYK")}
-"""Kinds of 16-bit colour that are written here; Pillow writes 16-bit gray, and nothing else."""
+_MODES_16BIT = {"PNG": ("LA", "RGB", "RGBA"), "TIFF": ("LA", "RGB", "RGBA", "CMYK")}
+"""Modes written here with 16 bits per channel; Pillow supports 16-bit gray alone."""
 
 
-def _picture(photo: Photo, pixels: Native, rgb: NDArray[np.uint8], form: str) -> Image.Image:
-    """Return what to encode: the file's own kind of pixels, or the nearest that a format holds."""
-    if not (photo.mode == "L" and form in _DEEP):
+def _to_image(
+    photo: Photo, pixels: Native, rgb: NDArray[np.uint8], file_format: str
+) -> Image.Image:
+    """Return the image to encode: in the photo's mode, or the nearest that the format supports."""
+    if not (photo.mode == "L" and file_format in _MODES_16BIT):
         pixels = to_uint8(pixels)
-    if form == "BMP" and photo.mode in ("RGB", "RGBA"):  # Which knows sRGB alone.
+    if file_format == "BMP" and photo.mode in ("RGB", "RGBA"):  # BMP has no colour profiles.
         pixels = np.concatenate([rgb, pixels[:, :, 3:]], axis=2)
-    if photo.mode in _HOLDS[form]:
+    if photo.mode in _MODES[file_format]:
         picture = Image.fromarray(pixels, "CMYK" if photo.mode == "CMYK" else None)
-        same = form == photo.format and photo.options.get("palette")
+        same = file_format == photo.format and photo.options.get("palette")
         return _with_palette(picture) if same else picture
-    if photo.mode == "LA" and form == "JPEG":
+    if photo.mode == "LA" and file_format == "JPEG":
         return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0]))
     if photo.mode == "LA":
         return Image.fromarray(np.dstack([rgb, pixels[:, :, 1]]))
@@ -127,108 +138,110 @@ def _picture(photo: Photo, pixels: Native, rgb: NDArray[np.uint8], form: str) ->
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:
-    """Return an RGB or RGBA picture with a palette, should it have 256 colours at most."""
-    found = picture.getcolors(256)
-    if found is None:
+    """Return an RGB or RGBA image with a palette, if it has at most 256 colours."""
+    counts = picture.getcolors(256)
+    if counts is None:
         return picture
-    colours = np.array(sorted(c for _, c in found), np.uint8)  # type: ignore[type-var]
-    width = 1 << 8 * np.arange(colours.shape[1])[::-1]
-    codes = colours @ width
-    places = np.searchsorted(codes, np.asarray(picture) @ width).astype(np.uint8)
-    out = Image.fromarray(places, "P")
-    out.putpalette(colours[:, :3].tobytes())
+    colors = np.array(sorted(c for _, c in counts), np.uint8)  # type: ignore[type-var]
+    weights = 1 << 8 * np.arange(colors.shape[1])[::-1]  # Channels to one integer.
+    codes = colors @ weights
+    indices = np.searchsorted(codes, np.asarray(picture) @ weights).astype(np.uint8)
+    out = Image.fromarray(indices, "P")
+    out.putpalette(colors[:, :3].tobytes())
     if picture.mode == "RGBA":
-        out.info["transparency"] = colours[:, 3].tobytes()
+        out.info["transparency"] = colors[:, 3].tobytes()
     return out
 
 
 def _save_options(
-    photo: Photo, form: str, picture: Image.Image, xmp: bytes | None
+    photo: Photo, file_format: str, picture: Image.Image, xmp: bytes | None
 ) -> dict[str, Any]:
-    """Return Pillow's save options: the photo's own encoding and its metadata."""
-    same = form == photo.format
+    """Return keyword arguments of Pillow's ``save``: encoding parameters and metadata."""
+    same = file_format == photo.format
     options: dict[str, Any] = dict(photo.options) if same else {}
     options.pop("palette", None)
     if "dpi" in photo.options:
         options["dpi"] = photo.options["dpi"]
-    icc = _profile(photo, picture.mode)
-    if icc and form != "BMP":
+    icc = _icc_profile(photo, picture.mode)
+    if icc and file_format != "BMP":
         options["icc_profile"] = icc
-    if photo.exif and form in ("PNG", "WEBP"):
+    if photo.exif and file_format in ("PNG", "WEBP"):
         options["exif"] = photo.exif
-    if form == "JPEG":
+    if file_format == "JPEG":
         if "qtables" not in options:
-            options["quality"] = QUALITY
+            options["quality"] = DEFAULT_QUALITY
         options["exif"] = shrink_exif(photo.exif or b"", JPEG_EXIF) or b""
         options["xmp"] = shrink_xmp(xmp) if xmp else None
-    elif form == "PNG":
-        options["compress_level"] = _PNG_LEVEL
+    elif file_format == "PNG":
+        options["compress_level"] = _ZLIB_LEVEL
         info = PngImagePlugin.PngInfo()
-        info.chunks += _png_notes(photo)
+        info.chunks += _png_chunks(photo)
         options["pnginfo"] = info
         if xmp:
             info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
         if photo.resources:
             info.add_text(*to_png_text(photo.resources), zip=True)
-    elif form == "WEBP":
-        options.update(quality=QUALITY, exact=True, xmp=xmp or b"")
-    elif form in ("AVIF", "HEIF"):
-        options.update(quality=NEW_QUALITY[form], xmp=xmp)
+    elif file_format == "WEBP":
+        options.update(quality=DEFAULT_QUALITY, exact=True, xmp=xmp or b"")
+    elif file_format in ("AVIF", "HEIF"):
+        options.update(quality=HEIF_QUALITY[file_format], xmp=xmp)
         if photo.exif:
-            options["exif"] = without_orientation(photo.exif).removeprefix(PREFIX)
+            options["exif"] = drop_orientation(photo.exif).removeprefix(PREFIX)
     return options
 
 
-def _profile(photo: Photo, mode: str) -> bytes | None:
-    """Return the photo's profile for pixels of a mode: it goes when their kind changes."""
-    kinds = {"L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "CMYK": b"CMYK"}
-    kind = kinds.get(mode, b"RGB ")
-    same = kind == kinds.get(photo.mode, b"RGB ")
-    return photo.icc if photo.icc and (same or photo.icc[16:20] == kind) else None
+def _icc_profile(photo: Photo, mode: str) -> bytes | None:
+    """Return the photo's profile if it is valid for pixels of a mode, else None."""
+    spaces = {"L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "CMYK": b"CMYK"}
+    space = spaces.get(mode, b"RGB ")
+    same = space == spaces.get(photo.mode, b"RGB ")
+    return photo.icc if photo.icc and (same or photo.icc[16:20] == space) else None
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
+def _pack_chunk(kind: bytes, body: bytes) -> bytes:
     checksum = zlib.crc32(kind + body)
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
 
 
-def _png_notes(photo: Photo) -> list[Any]:
-    """Return a PNG's texts and notes on colour, as Pillow keeps chunks."""
+def _png_chunks(photo: Photo) -> list[Any]:
+    """Return the photo's text and colour chunks, as in Pillow's ``PngInfo``."""
     return photo.options["pnginfo"].chunks if "pnginfo" in photo.options else []
 
 
-def _deep_png(photo: Photo, pixels: Native, xmp: bytes | None) -> bytes:
-    """Encode 16-bit colour as PNG, which Pillow cannot."""
+def _encode_png_16bit(photo: Photo, pixels: Native, xmp: bytes | None) -> bytes:
+    """Encode 16-bit channels as PNG, which Pillow does not support."""
     height, width, channels = pixels.shape
-    kind = {2: 4, 3: 2, 4: 6}[channels]
-    parts = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))]
+    color_type = {2: 4, 3: 2, 4: 6}[channels]
+    parts = [_pack_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0))]
     if photo.icc:
-        parts.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc)))
-    parts += [_chunk(n[0], n[1]) for n in _png_notes(photo) if not (photo.icc and n[0] == b"sRGB")]
+        parts.append(_pack_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc)))
+    parts += [
+        _pack_chunk(n[0], n[1]) for n in _png_chunks(photo) if not (photo.icc and n[0] == b"sRGB")
+    ]
     if "dpi" in photo.options:
         x, y = (int(v / 0.0254 + 0.5) for v in photo.options["dpi"])
-        parts.append(_chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))
+        parts.append(_pack_chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))
     if photo.exif:
-        parts.append(_chunk(b"eXIf", photo.exif.removeprefix(PREFIX)))
+        parts.append(_pack_chunk(b"eXIf", photo.exif.removeprefix(PREFIX)))
     if xmp:
-        parts.append(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
+        parts.append(_pack_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
     if photo.resources:
         name, text = (part.encode("ascii") for part in to_png_text(photo.resources))
-        parts.append(_chunk(b"zTXt", name + b"\0\0" + zlib.compress(text)))
-    # Each row: filter type 1, then differences to the pixel on the left.
+        parts.append(_pack_chunk(b"zTXt", name + b"\0\0" + zlib.compress(text)))
+    # Each row: filter type 1 (Sub), then differences to the pixel on the left.
     rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)
     filtered = np.ones((height, 1 + rows.shape[1]), np.uint8)
     filtered[:, 1:] = rows
     filtered[:, 1 + 2 * channels :] -= rows[:, : -2 * channels]
-    parts.append(_chunk(b"IDAT", zlib.compress(filtered.tobytes(), _PNG_LEVEL)))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + _chunk(b"IEND", b"")
+    parts.append(_pack_chunk(b"IDAT", zlib.compress(filtered.tobytes(), _ZLIB_LEVEL)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + _pack_chunk(b"IEND", b"")
 
 
-def _deep_tiff(photo: Photo, pixels: Native) -> bytes:
-    """Encode 16-bit colour as TIFF, which Pillow cannot but tifffile can."""
+def _encode_tiff_16bit(photo: Photo, pixels: Native) -> bytes:
+    """Encode 16-bit channels as TIFF by tifffile; Pillow does not support them."""
     import tifffile
 
-    if photo.mode == "LA":  # Which few programs read.
+    if photo.mode == "LA":  # Few programs read it: written as RGBA.
         pixels = pixels[:, :, [0, 0, 0, 1]]
     dpi = photo.options.get("dpi")
     buffer = io.BytesIO()
@@ -237,7 +250,7 @@ def _deep_tiff(photo: Photo, pixels: Native) -> bytes:
         pixels,
         photometric="separated" if photo.mode == "CMYK" else "rgb",
         compression=None if photo.options.get("compression") == "raw" else "zlib",
-        iccprofile=_profile(photo, "CMYK" if photo.mode == "CMYK" else "RGB"),
+        iccprofile=_icc_profile(photo, "CMYK" if photo.mode == "CMYK" else "RGB"),
         extrasamples=["unassalpha"] if photo.mode in ("LA", "RGBA") else None,
         resolution=dpi,
         resolutionunit=2 if dpi else None,
@@ -247,38 +260,38 @@ def _deep_tiff(photo: Photo, pixels: Native) -> bytes:
     return buffer.getvalue()
 
 
-def _tagged_tiff(data: bytes, photo: Photo, xmp: bytes | None) -> bytes:
+def _add_metadata_to_tiff(data: bytes, photo: Photo, xmp: bytes | None) -> bytes:
     extra = to_tiff_tags(photo.resources) if photo.resources else {}
     return add_to_tiff(data, photo.exif, extra | ({_XMP_TAG: xmp} if xmp else {}))
 
 
 def _bmp_with_alpha(data: bytes) -> bytes:
-    """Give a 32-bit BMP the header that says that its fourth channel is alpha."""
+    """Extend a 32-bit BMP's header to version 4, which declares its alpha channel."""
     fields = list(struct.unpack_from("<2sIHHIIiiHHIIiiII", data))
-    more = struct.pack("<4I4s48x", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs")
-    fields[1] += len(more)  # Of the file.
-    fields[4] += len(more)  # Of all before the pixels.
-    fields[5] += len(more)  # Of the header.
-    fields[10] = 3  # Channels are given by masks.
-    return struct.pack("<2sIHHIIiiHHIIiiII", *fields) + more + data[54:]
+    extension = struct.pack("<4I4s48x", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs")
+    fields[1] += len(extension)  # Size of the file.
+    fields[4] += len(extension)  # Offset of the pixels.
+    fields[5] += len(extension)  # Size of the header.
+    fields[10] = 3  # BI_BITFIELDS.
+    return struct.pack("<2sIHHIIiiHHIIiiII", *fields) + extension + data[54:]
 
 
 def write_file(path: Path, data: bytes, *, overwrite: bool = False) -> None:
-    """Write a file so that it appears whole or not at all.
+    """Write a file atomically: it appears complete, or not at all.
 
     Parameters
     ----------
     path
-        Target; its folder is made when missing.
+        Path of the file; its folder is created if missing.
     data
-        Content.
+        Content of the file.
     overwrite
-        Replace what is there.
+        Replace an existing file.
 
     Raises
     ------
     PhotoError
-        If it cannot be written, or is there already.
+        If it cannot be written, or exists already.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
