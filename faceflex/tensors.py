@@ -27,7 +27,7 @@ Config = TypeVar("Config")
 
 
 @contextmanager
-def wrap_read_errors(path: Path, what: str) -> Iterator[None]:
+def wrap_read_errors(path: Path, label: str) -> Iterator[None]:
     """Convert any exception of reading a damaged file to an ``AssetError`` with its path."""
     try:
         yield
@@ -37,39 +37,39 @@ def wrap_read_errors(path: Path, what: str) -> Iterator[None]:
         raise AssetError(f"{path}: no such file") from None
     except Exception as error:  # A hostile file can provoke any type.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise AssetError(f"{path}: damaged or foreign {what} ({reason[:160]})") from error
+        raise AssetError(f"{path}: damaged or foreign {label} ({reason[:160]})") from error
 
 
 @contextmanager
-def _open(path: Path, kind: Kinds, what: str) -> Iterator[tuple[Any, dict[str, str]]]:
+def _open(path: Path, kind: Kinds, label: str) -> Iterator[tuple[Any, dict[str, str]]]:
     """Open a file of a kind; yield it and its metadata."""
     from safetensors import safe_open
 
-    with wrap_read_errors(path, what):
+    with wrap_read_errors(path, label):
         size = path.stat().st_size
         if size > _MAX_BYTES:
             raise ValueError(f"{size:,} bytes; at most {_MAX_BYTES:,} are read")
         with path.open("rb") as raw:
             if raw.read(4).startswith(_PICKLE_MAGIC):
                 raise AssetError(
-                    f"{path}: not a {what} but a pickle, which could run anything; "
+                    f"{path}: not a {label} but a pickle, which could run anything; "
                     "for Face Flex's files see: faceflex import"
                 )
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
             actual = metadata.get("kind")
             if actual not in ((kind,) if isinstance(kind, str) else kind):
-                raise AssetError(f"{path}: not a {what} (its kind is {str(actual)[:60]!r})")
+                raise AssetError(f"{path}: not a {label} (its kind is {str(actual)[:60]!r})")
             yield file, metadata
 
 
-def read_metadata(path: Path, kind: Kinds, what: str) -> dict[str, str]:
+def read_metadata(path: Path, kind: Kinds, label: str) -> dict[str, str]:
     """Return a file's metadata; see :func:`read_arrays`."""
-    with _open(path, kind, what) as (_, metadata):
+    with _open(path, kind, label) as (_, metadata):
         return metadata
 
 
-def read_arrays(path: Path, kind: Kinds, what: str) -> tuple[Arrays, dict[str, str]]:
+def read_arrays(path: Path, kind: Kinds, label: str) -> tuple[Arrays, dict[str, str]]:
     """Read a file of arrays.
 
     Parameters
@@ -78,7 +78,7 @@ def read_arrays(path: Path, kind: Kinds, what: str) -> tuple[Arrays, dict[str, s
         The file.
     kind
         Required ``kind`` of its metadata, or several that are allowed.
-    what
+    label
         Name of such files for messages.
 
     Returns
@@ -90,7 +90,7 @@ def read_arrays(path: Path, kind: Kinds, what: str) -> tuple[Arrays, dict[str, s
     AssetError
         If the file is missing, damaged, of another kind, or contains values that are not finite.
     """
-    with _open(path, kind, what) as (file, metadata):
+    with _open(path, kind, label) as (file, metadata):
         names = list(file.keys())
         if len(names) > _MAX_ARRAYS:
             raise ValueError(f"{len(names):,} arrays")

@@ -1,7 +1,7 @@
-"""dlib's file format of landmark predictors: check and read it, and pack it into the small form.
+"""dlib's file format of shape predictors: validation, reading, and quantization to int8.
 
 dlib stores an integer as a control byte (how many bytes follow; the top bit is the sign) and its
-bytes, lowest first; a float as two integers, mantissa and exponent of 2; sizes of matrices are
+bytes, little-endian; a float as two integers, mantissa and exponent of 2; sizes of matrices are
 negated. Format: dlib/serialize.h and dlib/image_processing/shape_predictor.h.
 """
 
@@ -18,15 +18,15 @@ from faceflex.faces.trees import KIND
 from faceflex.tensors import write_arrays
 
 _Item = TypeVar("_Item")
-_TOP = 127  # Largest number that a leaf's byte holds.
-_SPECIAL = {32000: np.inf, 32001: -np.inf, 32002: np.nan}  # dlib's exponents of non-numbers.
+_INT8_MAX = 127
+_SPECIAL = {32000: np.inf, 32001: -np.inf, 32002: np.nan}  # dlib's exponents of infinities and NaN.
 
 
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
 
-    def integer(self) -> int:
+    def read_integer(self) -> int:
         control = self.data[self.at]
         end = self.at + 1 + (control & 0x0F)
         if control & 0x70 or end > len(self.data):
@@ -35,95 +35,95 @@ class _Reader:
         self.at = end
         return -value if control & 0x80 else value
 
-    def real(self) -> float:
-        mantissa, exponent = self.integer(), self.integer()
+    def read_float(self) -> float:
+        mantissa, exponent = self.read_integer(), self.read_integer()
         return float(_SPECIAL.get(exponent, mantissa * 2.0**exponent))
 
     def skip(self, count: int) -> None:
-        """Pass over integers, as fast as Python can."""
+        """Skip integers."""
         data, at = self.data, self.at
         for _ in range(count):
             at += 1 + (data[at] & 0x0F)
         self.at = at
 
-    def reals(self, count: int) -> NDArray[np.float32]:
-        return np.array([self.real() for _ in range(count)], np.float32)
+    def read_floats(self, count: int) -> NDArray[np.float32]:
+        return np.array([self.read_float() for _ in range(count)], np.float32)
 
-    def many(self, read: Callable[[], _Item]) -> list[_Item]:
+    def read_sequence(self, read: Callable[[], _Item]) -> list[_Item]:
         """Read a sequence: its length, then its items."""
-        return [read() for _ in range(self.integer())]
+        return [read() for _ in range(self.read_integer())]
 
-    def matrix(self) -> NDArray[np.float32]:
-        rows, columns = abs(self.integer()), abs(self.integer())
-        return self.reals(rows * columns)
+    def read_matrix(self) -> NDArray[np.float32]:
+        rows, columns = abs(self.read_integer()), abs(self.read_integer())
+        return self.read_floats(rows * columns)
 
 
-def _tree(source: _Reader) -> tuple[list[tuple[int, int]], list[float], NDArray[np.float32]]:
+def _tree(reader: _Reader) -> tuple[list[tuple[int, int]], list[float], NDArray[np.float32]]:
     """Read a tree: pixel pairs and thresholds of its splits, its leaves (L, 136)."""
     pairs, thresholds = [], []
-    for _ in range(source.integer()):
-        pairs.append((source.integer(), source.integer()))
-        thresholds.append(source.real())
-    leaves = np.stack([source.matrix() for _ in range(source.integer())])
+    for _ in range(reader.read_integer()):
+        pairs.append((reader.read_integer(), reader.read_integer()))
+        thresholds.append(reader.read_float())
+    leaves = np.stack([reader.read_matrix() for _ in range(reader.read_integer())])
     return pairs, thresholds, leaves
 
 
 def check_predictor(data: bytes) -> None:
     """Check that every index of a ``dlib.shape_predictor`` is within bounds.
 
-    dlib does not: indices of points or pixels out of bounds would crash it, or worse.
+    dlib does not check them: it would read memory out of bounds.
 
     Parameters
     ----------
     data
-        The file's bytes; 100 million take about 3 seconds.
+        Content of the file; 100 MB take about 3 seconds.
 
     Raises
     ------
     ValueError
         If it is not a shape predictor of 68 points, or an index is out of bounds.
     """
-    source, highest = _Reader(data), []
+    reader, highest = _Reader(data), []
 
-    def expect(good: bool) -> None:
-        if not good:
-            raise ValueError("not a whole shape predictor of 68 points")
+    def expect(condition: bool) -> None:
+        if not condition:
+            raise ValueError("not a complete shape predictor of 68 points")
 
     def matrix() -> None:
-        expect(abs(source.integer()) * abs(source.integer()) == 136)
-        source.skip(272)
+        expect(abs(reader.read_integer()) * abs(reader.read_integer()) == 136)
+        reader.skip(272)
 
     try:
-        expect(source.integer() == 1)
+        expect(reader.read_integer() == 1)
         matrix()
-        for _ in range(source.integer()):
+        for _ in range(reader.read_integer()):
             highest.append(0)
-            for _ in range(source.integer()):
-                splits = source.integer()
+            for _ in range(reader.read_integer()):
+                splits = reader.read_integer()
                 for _ in range(splits):
-                    pair = source.integer(), source.integer()
+                    pair = reader.read_integer(), reader.read_integer()
                     expect(min(pair) >= 0)
                     highest[-1] = max(highest[-1], *pair)
-                    source.skip(2)
-                leaves = source.integer()
+                    reader.skip(2)
+                leaves = reader.read_integer()
                 expect(splits >= 0 and leaves == splits + 1 and leaves & splits == 0)
                 for _ in range(leaves):
                     matrix()
-        expect(source.integer() == len(highest) > 0)
-        pools = [source.many(source.integer) for _ in highest]
+        expect(reader.read_integer() == len(highest) > 0)
+        pools = [reader.read_sequence(reader.read_integer) for _ in highest]
         expect(all(0 <= point < 68 for pool in pools for point in pool))
-        expect(all(most < len(pool) for most, pool in zip(highest, pools, strict=True)))
-        expect(source.integer() == len(highest))
+        expect(all(index < len(pool) for index, pool in zip(highest, pools, strict=True)))
+        expect(reader.read_integer() == len(highest))
         for pool in pools:
-            expect(source.integer() == len(pool))
-            source.skip(4 * len(pool))
+            expect(reader.read_integer() == len(pool))
+            reader.skip(4 * len(pool))
     except IndexError:
         raise ValueError("truncated shape predictor") from None
-    expect(source.at <= len(data))
+    expect(reader.at <= len(data))
 
 
 def read_predictor(data: bytes) -> dict[str, NDArray[np.generic]]:
-    """Read the bytes of a ``dlib.shape_predictor`` into arrays.
+    """Read a serialised ``dlib.shape_predictor`` into arrays.
 
     Returns
     -------
@@ -134,14 +134,14 @@ def read_predictor(data: bytes) -> dict[str, NDArray[np.generic]]:
     ValueError
         If ``data`` is not a shape predictor of the known version.
     """
-    source = _Reader(data)
+    reader = _Reader(data)
     try:
-        if source.integer() != 1:
+        if reader.read_integer() != 1:
             raise ValueError("unknown version of dlib's shape predictor")
-        initial = source.matrix().reshape(-1, 2)
-        levels = source.many(lambda: source.many(lambda: _tree(source)))
-        anchors = source.many(lambda: source.many(source.integer))
-        deltas = source.many(lambda: source.reals(2 * source.integer()))
+        initial = reader.read_matrix().reshape(-1, 2)
+        levels = reader.read_sequence(lambda: reader.read_sequence(lambda: _tree(reader)))
+        anchors = reader.read_sequence(lambda: reader.read_sequence(reader.read_integer))
+        deltas = reader.read_sequence(lambda: reader.read_floats(2 * reader.read_integer()))
         return {
             "initial": initial,
             "anchors": np.array(anchors, np.uint8),
@@ -153,24 +153,24 @@ def read_predictor(data: bytes) -> dict[str, NDArray[np.generic]]:
     except IndexError:
         raise ValueError("truncated shape predictor") from None
     except OverflowError:
-        raise ValueError("damaged shape predictor (a number beyond all bounds)") from None
+        raise ValueError("damaged shape predictor (a number out of range)") from None
 
 
 def pack(data: bytes, out: Path) -> None:
-    """Write a ``dlib.shape_predictor`` in the small form of :mod:`faceflex.faces.trees`.
+    """Quantize a ``dlib.shape_predictor``; write it as a file of :mod:`faceflex.faces.trees`.
 
     Parameters
     ----------
     data
-        What dlib's ``save`` wrote.
+        Content of the file that dlib's ``save`` wrote.
     out
-        Target; appears whole or not at all.
+        Path of the output, written atomically.
     """
-    parts = read_predictor(data)
-    leaves = np.asarray(parts["leaves"], np.float32)
-    scales = np.maximum(np.abs(leaves).max(axis=(1, 2)), 1e-12) / _TOP  # (C, 136)
-    parts["leaves"] = np.round(leaves / scales[:, None, None]).astype(np.int8)
-    parts["scales"] = scales
-    parts["thresholds"] = np.asarray(parts["thresholds"]).astype(np.float16)
-    parts["deltas"] = np.asarray(parts["deltas"]).astype(np.float16)
-    write_arrays(out, parts, {"kind": KIND})
+    arrays = read_predictor(data)
+    leaves = np.asarray(arrays["leaves"], np.float32)
+    scales = np.maximum(np.abs(leaves).max(axis=(1, 2)), 1e-12) / _INT8_MAX  # (C, 136)
+    arrays["leaves"] = np.round(leaves / scales[:, None, None]).astype(np.int8)
+    arrays["scales"] = scales
+    arrays["thresholds"] = np.asarray(arrays["thresholds"]).astype(np.float16)
+    arrays["deltas"] = np.asarray(arrays["deltas"]).astype(np.float16)
+    write_arrays(out, arrays, {"kind": KIND})

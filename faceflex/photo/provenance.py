@@ -64,7 +64,7 @@ class Provenance:
 
 
 def made_by_faceflex(xmp: bytes | None) -> bool:
-    """Tell whether a file's XMP says that faceflex made its picture.
+    """Return whether a file's XMP names faceflex as the software of its edit.
 
     Examples
     --------
