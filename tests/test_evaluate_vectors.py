@@ -13,6 +13,7 @@ from faceflex.data.readers import read_celeba
 from faceflex.evaluate.reconstruction import (
     active_numbers,
     classifier_accuracy,
+    evaluate_model,
     groups,
     perceptual,
     reconstruction,
@@ -127,6 +128,14 @@ def test_people_are_grouped_by_what_their_set_tells():
         "male",
         "other",
     ]
+
+
+def test_a_face_model_is_measured_on_face_sets(celeba, tmp_path):
+    figures = evaluate_model([celeba], tmp_path)
+    assert figures["celeba"]["psnr"] > 20
+    assert set(figures) == {"model", "celeba", "active", "landmarks", "probe", "classifier"}
+    assert figures["landmarks"]["error"] > 0
+    assert figures["probe"] == {}  # Two labels of forty.
 
 
 def test_reconstruction_is_measured_on_held_out_faces(cache):
