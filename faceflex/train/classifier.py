@@ -58,10 +58,6 @@ def is_classifier_held_out(name: str) -> bool:
     return hashlib.sha256(b"judge/" + name.encode()).digest()[0] < 26
 
 
-def _none_held_out(_name: str) -> bool:
-    return False
-
-
 @dataclass(frozen=True)
 class Purpose:
     """What a classifier is for.
@@ -70,6 +66,8 @@ class Purpose:
     ----------
     make
         Makes the network that classifies into the given labels.
+    sources
+        Face sets whose labels it learns.
     is_held_out
         Whether a picture of this name is kept from it, beside those that no training sees.
     soften
@@ -79,6 +77,7 @@ class Purpose:
     """
 
     make: Callable[[tuple[str, ...]], Classifier]
+    sources: tuple[str, ...]
     is_held_out: Callable[[str], bool]
     soften: bool
     config: ClassifierTraining
@@ -87,13 +86,15 @@ class Purpose:
 PURPOSES = {
     "attributes": Purpose(
         lambda names: AttributeClassifier(ClassifierConfig(names)),
+        ("celeba",),
         is_classifier_held_out,
         True,
         ClassifierTraining(),
     ),
     "features": Purpose(
         lambda names: FeatureExtractor(ExtractorConfig(names)),
-        _none_held_out,
+        ("celeba", "utkface"),
+        lambda _name: False,
         False,
         ClassifierTraining(steps=2600, batch=48, warmup=260, seed=40),
     ),
@@ -197,7 +198,7 @@ class ClassifierObjective(Objective[Classifier, LabelledBatch, Tensor]):
     Parameters
     ----------
     cache
-        Aligned faces with CelebA's or UTKFace's labels.
+        Aligned faces with labels.
     purpose
         ``attributes`` or ``features``; see :data:`PURPOSES`.
     config
@@ -208,7 +209,7 @@ class ClassifierObjective(Objective[Classifier, LabelledBatch, Tensor]):
     Raises
     ------
     UsageError
-        If fewer than two batches of the faces have labels.
+        If fewer than two batches of the faces have such labels.
     """
 
     def __init__(
@@ -221,11 +222,19 @@ class ClassifierObjective(Objective[Classifier, LabelledBatch, Tensor]):
         self.purpose = PURPOSES[purpose]
         self.cache, self.workers = cache, workers or Workers()
         self.config = config or self.purpose.config
-        labelled = np.array([i for i, labels in enumerate(cache.labels) if labels], np.int64)
+        labelled = [
+            i
+            for i, (source, labels) in enumerate(zip(cache.sources, cache.labels, strict=True))
+            if labels and source in self.purpose.sources
+        ]
         is_held_out = self.purpose.is_held_out
-        held_out = np.array([cache.held_out[i] or is_held_out(cache.names[i]) for i in labelled])
-        self.train_index = labelled[~held_out.astype(bool)]
-        self.held_out_index = labelled[held_out.astype(bool)]
+        held_out = [bool(cache.held_out[i]) or is_held_out(cache.names[i]) for i in labelled]
+        self.train_index, self.held_out_index = (
+            np.array(
+                [i for i, out in zip(labelled, held_out, strict=True) if out is part], np.int64
+            )
+            for part in (False, True)
+        )
         if len(self.train_index) < 2 * self.config.batch:
             raise UsageError(
                 f"{len(self.train_index)} labelled faces to train on;"
@@ -272,17 +281,14 @@ class ClassifierObjective(Objective[Classifier, LabelledBatch, Tensor]):
         if not isinstance(averaged, AttributeClassifier):
             return {}
         scores = averaged.scores(self.cache.crops(self.held_out_index))
-        names, targets = label_targets(self.cache, self.held_out_index)
+        labels = [as_targets(self.cache.labels[i]) for i in self.held_out_index]
         auc = {}
-        for name, truth in zip(names, targets.T, strict=True):
+        for column, name in enumerate(averaged.config.names):
+            truth = np.array([row.get(name, np.nan) for row in labels])
             known = ~np.isnan(truth)
-            positive = int((truth[known] > 0.5).sum())
-            if (
-                name in averaged.config.names
-                and _MIN_OF_CLASS <= positive <= known.sum() - _MIN_OF_CLASS
-            ):
-                column = scores[known, averaged.config.names.index(name)]
-                auc[name] = round(auc_score(column, truth[known] > 0.5), 4)
+            positive = truth[known] > 0.5
+            if _MIN_OF_CLASS <= int(positive.sum()) <= len(positive) - _MIN_OF_CLASS:
+                auc[name] = round(auc_score(scores[known, column], positive), 4)
         return {"auc": auc}
 
     def export(self, averaged: Classifier, path: Path, extra: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
     >>> [learning_rate_factor(step, config) for step in (0, 49, 300, 750)]
     [0.01, 0.5, 1.0, 0.5]
     """
-    rise = (step + 1) / max(1, config.warmup)
+    rise = (step + 1) / max(1.0, min(config.warmup, config.steps / 10))
     fall = (config.steps - step) / max(1.0, config.decay * config.steps)
     return max(0.0, min(1.0, rise, fall))
 

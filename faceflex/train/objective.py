@@ -34,7 +34,7 @@ class TrainConfig:
     rate
         Peak learning rate.
     warmup
-        Steps over which the learning rate rises linearly.
+        Steps over which the learning rate rises linearly; a tenth of all at most.
     decay
         Last fraction of the steps, over which it falls linearly to 0.
     ema
