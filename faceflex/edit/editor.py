@@ -91,7 +91,10 @@ class Editor:
         if faces is not None and not detected:
             raise NoFaceError(f"{name}: no face given")
         chosen = choose_faces(detected, select, name, self.finder.min_score)
-        return OpenPhoto(self, rgb, detected, align_faces(rgb, chosen))
+        aligned = align_faces(
+            rgb, chosen, self.finder.landmarks, hog_scores=self.finder.detector == "hog"
+        )
+        return OpenPhoto(self, rgb, detected, aligned)
 
     def provenance(self, shot: Shot | Sequence[Shot]) -> Provenance:
         """Return how a picture is made, for its metadata.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MIN_SCORE", "Face", "find_faces"]
 
-MIN_SCORE = -0.1
+MIN_SCORE = 0.0
 """Detector score below which a face is edited only when it is selected explicitly."""
 
 

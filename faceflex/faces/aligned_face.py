@@ -10,9 +10,16 @@ from numpy.typing import NDArray
 
 from faceflex.faces.align import align, transform_points
 from faceflex.faces.find import Face
+from faceflex.faces.landmarks import LandmarkModel
 from faceflex.faces.lips import Lips, find_lips
 from faceflex.faces.region import Region, make_region
 from faceflex.faces.sharpness import estimate_blur
+from faceflex.faces.warnings import (
+    LIPS_UNSEEN,
+    disturbed_starts,
+    face_warnings,
+    lip_line_shift,
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,13 @@ class AlignedFace:
     warnings: tuple[str, ...] = ()
 
 
-def align_faces(rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[AlignedFace]:
+def align_faces(
+    rgb: NDArray[np.uint8],
+    faces: Sequence[Face],
+    landmark_model: LandmarkModel | None = None,
+    *,
+    hog_scores: bool = True,
+) -> list[AlignedFace]:
     """Align faces to the template; measure lips, region and blur for composition.
 
     Parameters
@@ -58,24 +71,41 @@ def align_faces(rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[AlignedFa
         (H, W, 3) uint8 photo.
     faces
         Detected faces.
+    landmark_model
+        Finds landmarks again where a warning depends on it; without it there are no warnings.
+    hog_scores
+        Whether the faces' scores are those of the HOG detector, which a warning depends on.
 
     Returns
     -------
     Aligned faces, in the same order.
     """
-    return [_align(rgb, face) for face in faces]
+    return [_align(rgb, face, landmark_model, hog_scores) for face in faces]
 
 
-def _align(rgb: NDArray[np.uint8], face: Face) -> AlignedFace:
+def _align(
+    rgb: NDArray[np.uint8], face: Face, landmark_model: LandmarkModel | None, hog_scores: bool
+) -> AlignedFace:
     aligned = align(rgb, face.points)
     landmarks = transform_points(aligned.matrix, face.points)
     region = make_region(rgb.shape, face.points, aligned.matrix)
+    lips = find_lips(rgb, face.points)
+    warnings: tuple[str, ...] = ()
+    if landmark_model is not None:
+        again = []
+        if lip_line_shift(landmarks, lips) < LIPS_UNSEEN:
+            starts = disturbed_starts(face.points)
+            refined = (landmark_model.refine(rgb, start) for start in starts)
+            again = [transform_points(aligned.matrix, points) for points in refined]
+        score = face.score if hog_scores else None
+        warnings = face_warnings(aligned.crop, aligned.valid, landmarks, lips, again, score)
     return AlignedFace(
         face,
         aligned.crop,
         landmarks,
-        find_lips(rgb, face.points),
+        lips,
         aligned.matrix,
         region,
         estimate_blur(region.crop(rgb)) if region is not None else 0.0,
+        warnings,
     )
