@@ -5,7 +5,7 @@ In four lines::
     import faceflex
 
     photo = faceflex.load_photo("friend.jpg")
-    edited = faceflex.edit(photo, {"Smiling": 1.5})
+    edited = faceflex.edit_photo(photo, {"Smiling": 1.5})
     faceflex.save_photo(photo, edited, "friend-smiling.jpg")
 
 To render a photo often, open it once: :func:`faceflex.open_photo`. Heavy parts are imported when
@@ -27,7 +27,7 @@ __all__ = [
     "Photo",
     "Shot",
     "__version__",
-    "edit",
+    "edit_photo",
     "find_faces",
     "load_photo",
     "make_editor",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from faceflex.api import EditedPhoto, edit, make_editor, open_photo, save_photo
+    from faceflex.api import EditedPhoto, edit_photo, make_editor, open_photo, save_photo
     from faceflex.edit.editor import Editor, OpenPhoto
     from faceflex.errors import FaceflexError
     from faceflex.faces import Face, find_faces
@@ -51,7 +51,7 @@ _MODULES = {
     "OpenPhoto": "faceflex.edit.editor",
     "Photo": "faceflex.photo",
     "Shot": "faceflex.methods.base",
-    "edit": "faceflex.api",
+    "edit_photo": "faceflex.api",
     "find_faces": "faceflex.faces",
     "load_photo": "faceflex.photo",
     "make_editor": "faceflex.api",

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.composer import Composer
 from faceflex.edit.editor import Editor, OpenPhoto
+from faceflex.edit.request import DEFAULT_UNTIL
 from faceflex.faces import MIN_SCORE
 from faceflex.faces.find import FaceFinder
 from faceflex.methods.base import Shot
@@ -127,11 +129,12 @@ def open_photo(
     return (editor or _default_editor()).open(loaded.rgb, faces, name=loaded.name)
 
 
-def edit(
+def edit_photo(
     photo: Photo,
-    settings: Mapping[str, float],
+    settings: Mapping[str, float | Literal["auto"]],
     *,
     faces: Sequence[str] = (),
+    until: float = DEFAULT_UNTIL,
     editor: Editor | None = None,
 ) -> EditedPhoto:
     """Edit the faces of a photo.
@@ -142,9 +145,11 @@ def edit(
         From :func:`faceflex.load_photo`.
     settings
         Value of each control; for attributes, 1.0 is the mean distance between faces without and
-        with it.
+        with it. ``auto``: for each face the smallest value at which a classifier sees it.
     faces, editor
         As for :func:`open_photo`.
+    until
+        The classifier's score that automatic values reach; see :meth:`OpenPhoto.auto`.
 
     Raises
     ------
@@ -157,15 +162,19 @@ def edit(
     --------
     >>> import faceflex
     >>> photo = faceflex.load_photo("examples/portrait.jpg")
-    >>> edited = faceflex.edit(photo, {"Smiling": 1.5})
+    >>> edited = faceflex.edit_photo(photo, {"Smiling": 1.5})
     >>> edited.provenance.settings
     {'Smiling': '1.5'}
     """
     editor = editor or _default_editor()
-    shot = Shot(editor.method.resolve(settings))
+    fixed = {name: value for name, value in settings.items() if value != "auto"}
+    shot = Shot(editor.method.resolve(fixed))
+    searched = [name for name, value in settings.items() if value == "auto"]
+    automatic = {name: until for name, _ in editor.method.resolve(dict.fromkeys(searched, 1.0))}
     opened = open_photo(photo, faces, editor=editor)
-    (rgb,) = opened.render([shot])
-    return EditedPhoto(rgb, editor.provenance(shot))
+    shots = [one for one, _ in opened.automatic(shot, automatic)] if automatic else [shot]
+    rgb = opened.render_each(shots) if automatic else next(opened.render(shots))
+    return EditedPhoto(rgb, editor.provenance(shots))
 
 
 def save_photo(
@@ -183,7 +192,7 @@ def save_photo(
     photo
         The original.
     edited
-        From :func:`edit`.
+        From :func:`edit_photo`.
     path
         Where to; its suffix chooses the format.
     overwrite

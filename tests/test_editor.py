@@ -88,7 +88,7 @@ def test_latents_and_decodes_do_not_depend_on_the_photos_turn(editor, portrait, 
 
 def test_four_lines_of_python_edit_and_save(portrait, tmp_path):
     path = tmp_path / "out.png"
-    edited = faceflex.edit(portrait, {"Smiling": 1.5, "young": 0.5})
+    edited = faceflex.edit_photo(portrait, {"Smiling": 1.5, "young": 0.5})
     faceflex.save_photo(portrait, edited, path)
     written = faceflex.load_photo(path)
     assert np.array_equal(written.rgb, edited.rgb)
@@ -141,9 +141,9 @@ def test_a_photo_opened_by_its_path_tells_whom_it_leaves_alone(editor):
 
 def test_api_errors_are_told(portrait):
     with pytest.raises(UsageError, match="did you mean Smiling"):
-        faceflex.edit(portrait, {"Smillng": 1})
+        faceflex.edit_photo(portrait, {"Smillng": 1})
     with pytest.raises(NoFaceError, match="has no face 2"):
-        faceflex.edit(portrait, {"Smiling": 1}, faces=["2"])
+        faceflex.edit_photo(portrait, {"Smiling": 1}, faces=["2"])
 
 
 def test_only_chosen_faces_are_edited(editor, small_portrait):

@@ -77,6 +77,14 @@ def test_wrong_settings_are_refused(pair):
         parse_settings([pair])
 
 
+def test_blanks_and_automatic_strengths_are_read():
+    assert parse_settings(["Smiling = 1.5", " Young= auto", "Male=AUTO"]) == {
+        "Smiling": 1.5,
+        "Young": None,
+        "Male": None,
+    }
+
+
 def test_a_setting_given_twice_is_refused():
     with pytest.raises(UsageError, match="twice"):
         parse_settings(["Young=1", "Young=2"])
@@ -121,6 +129,42 @@ def test_a_sweep_has_a_folder_a_sample_and_a_file_a_strength():
 
 
 def test_settings_alone_make_one_picture():
-    (only,) = plan_outputs(Request((), (), 1, {"Male": 1.0}), Path("out"), "me", ".png")
+    (only,) = plan_outputs(Request((), (), 1, {"Male": 1.0}), Path("out"), "me-edited", ".png")
     assert only.path == Path("out/me-edited.png")
     assert only.settings == {"Male": 1.0}
+
+
+def test_automatic_strengths_are_one_picture_a_control_and_sample():
+    request = Request(("Smiling", "Young"), (None,), 2, {"Male": 1.0}, ("Bald",), 0.7)
+    outputs = plan_outputs(request, Path("out"), "me-edited", ".png")
+    assert [str(o.path) for o in outputs] == [
+        f"out/sample-{i}/auto-{a}.png" for a in ("Smiling", "Young") for i in (1, 2)
+    ]
+    assert outputs[0].automatic == {"Bald": 0.7, "Smiling": 0.7}
+    assert (outputs[0].strength, outputs[0].settings) == (None, {"Male": 1.0})
+    assert request.automatic_controls == ("Bald", "Smiling", "Young")
+    assert len(outputs) == request.outputs
+
+
+def test_a_control_is_suggested_by_what_people_call_it():
+    from faceflex.assets import resolve
+    from faceflex.assets.registry import read_toml
+    from faceflex.methods.controls import find_control
+    from faceflex.methods.vectors import AttributeVectors
+
+    names = AttributeVectors.load(resolve("vectors")).names
+    for word, meant in {
+        "Happy": "Smiling",
+        "grin": "Smiling",
+        "moustaches": "Mustache",
+        "Glases": "Eyeglasses",
+        "old": "Young with a negative strength",
+        "beard": "No_Beard with a negative strength",
+        "Wrinkels": "Young with a negative strength",
+    }.items():
+        with pytest.raises(UsageError, match=rf"did you mean {meant}\? \(see"):
+            find_control(word, names)
+    with pytest.raises(UsageError, match="unknown attribute 'Happy' \\(see"):
+        find_control("Happy", ["warmth"])
+    controls = {control.lstrip("-") for control in read_toml("synonyms.toml").values()}
+    assert controls <= set(names)
