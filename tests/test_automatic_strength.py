@@ -42,7 +42,7 @@ def test_the_smallest_step_is_found_in_few_calls(first):
 
 def test_a_score_that_is_never_reached_is_given_up_early():
     calls = []
-    assert bisect_step(lambda step: calls.append(step)) is None
+    assert bisect_step(calls.append) is None
     assert calls[-1] == STEPS
     assert len(calls) == 3
 

@@ -249,6 +249,7 @@ def edit(
         strip=strip,
         signer=signer,
         protected=inodes(names),
+        skipped_if_own=inodes(n for n, folder in folders.items() if folder and not edited_too),
     )
     _say_limits(request, editor)
     if dry_run:

@@ -110,7 +110,7 @@ class Editor:
             for name, value in one.settings:
                 values.setdefault(name, []).append(f"{value:.10g}")
         settings = {k: v[0] if len(set(v)) == 1 else "/".join(v) for k, v in values.items()}
-        if shot.variant > 1:
+        if shot.variant > 0:
             settings["sample"] = str(shot.variant)
         fingerprints = {**self.method.fingerprints, "content": self.composer.content.fingerprint}
         return Provenance(self.method.name, fingerprints, settings)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from faceflex.edit.request import Output, Request, plan_outputs
 from faceflex.errors import PhotoError
 from faceflex.photo.formats import FORMATS
+from faceflex.photo.load import read_header
+from faceflex.photo.provenance import made_by_faceflex
 
 if TYPE_CHECKING:
     from faceflex.photo.credentials import Signer
@@ -46,6 +48,8 @@ class EditOptions:
         Signs outputs (content credentials, C2PA).
     protected
         Files that are never written to, whatever the options: the photos of the run.
+    skipped_if_own
+        Those among them that are no photos of the run if faceflex made them.
     """
 
     request: Request
@@ -61,6 +65,7 @@ class EditOptions:
     strip: bool = False
     signer: Signer | None = None
     protected: frozenset[Inode] = frozenset()
+    skipped_if_own: frozenset[Inode] = frozenset()
 
     def is_free(self, path: Path, source: str) -> bool:
         """Tell whether to write ``path``; refuse what would be overwritten, photos always.
@@ -72,7 +77,13 @@ class EditOptions:
         """
         if not os.path.lexists(path):
             return True
-        if inodes([str(path)]) & (self.protected | inodes([source])):
+        target, photo = inodes([str(path)]), inodes([source])
+        if self.skip_existing and not target & photo:
+            return False
+        protected = target & self.protected
+        if protected & self.skipped_if_own and _is_own_output(path):
+            protected = frozenset()
+        if protected or target & photo:
             raise PhotoError(f"{path}: is a photo to be edited; choose another output")
         if self.overwrite or self.skip_existing:
             return self.overwrite
@@ -111,6 +122,13 @@ class Target:
         """Return the same place, for a process that runs in another folder."""
         file = self.file and self.file.absolute()
         return replace(self, folder=self.folder.absolute(), file=file)
+
+
+def _is_own_output(path: Path) -> bool:
+    try:
+        return made_by_faceflex(read_header(path)[1])
+    except PhotoError:
+        return False
 
 
 def inodes(names: Iterable[str]) -> frozenset[Inode]:
