@@ -48,7 +48,7 @@ class AttributeInfo:
         How the versions were made.
     success
         On what share of held-out faces where the judge does not see it, it does after strength 2
-        (``python -m faceflex.evaluate.vectors``); None when that was not measured.
+        (``faceflex evaluate vectors``); None when that was not measured.
     judged
         AUC of the judge itself on faces that it never saw: how consistent the labels are.
     """
