@@ -85,8 +85,8 @@ class EditOptions:
             protected = frozenset()
         if protected or target & photo:
             raise PhotoError(f"{path}: is a photo to be edited; choose another output")
-        if self.overwrite or self.skip_existing:
-            return self.overwrite
+        if self.overwrite:
+            return True
         raise PhotoError(f"{path}: exists; use `overwrite`, `skip_existing` or another `out`")
 
 
