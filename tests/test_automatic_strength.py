@@ -162,6 +162,21 @@ def test_a_face_that_has_it_is_left_alone_and_that_is_said(run, tmp_path):
     assert np.array_equal(load_photo(tmp_path / "out.png").rgb, load_photo(path).rgb)
 
 
+def test_what_is_said_of_several_attributes_is_one_line_a_photo(run, png, tmp_path):
+    words = ("--attr", "Smiling", "--attr", "Wearing_Necktie", "--until", "0.7", "--json")
+    done = run("edit", png, *words)
+    assert done.returncode == 0, done.stderr
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["faces"][0]["automatic"][0]["outcome"] == "reached"
+    (found,) = second["faces"][0]["automatic"]
+    assert (found["outcome"], found["strength"] > 0) == ("not reached", True)
+    told = [line for line in done.stderr.splitlines() if line.startswith(f"{png}: ")]
+    assert len(told) == 1
+    assert f"face 1: Wearing_Necktie {found['strength']:g} takes its score from" in told[0]
+    names = sorted(p.name for p in (tmp_path / "friend-Smiling-Wearing_Necktie").rglob("*.png"))
+    assert names == ["auto-Smiling.png", "auto-Wearing_Necktie.png", "sheet.png"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -125,19 +125,20 @@ def test_one_line_of_notes_a_photo():
         FaceResult(n, box, 1.0, None, w) for n, w in ((1, ("small",)), (2, ()), (3, ("turned",)))
     ]
     result = OutputResult("p", "o", None, None, 1, {}, faces=faces, notes=["has 12 bits"])
-    assert photo_note(result) == "has 12 bits; face 1: small; face 3: turned"
+    assert photo_note([result]) == "has 12 bits; face 1: small; face 3: turned"
     left = [UnsureFace(n, box, -n / 10) for n in (4, 5)]
     many = OutputResult("p", "o", None, None, 1, {}, faces=faces[:1], left_alone=left)
-    assert photo_note(many) == (
+    assert photo_note([many]) == (
         "face 1: small; faces 4, 5 left alone: the detector is unsure of them (scores up to -0.40;"
         " `min_score` or `face` edits them)"
     )
     crowd = [FaceResult(n, box, 1.0, None, ("small",)) for n in range(1, 10)]
-    told = photo_note(OutputResult("p", "o", None, None, 1, {}, faces=crowd))
+    told = photo_note([OutputResult("p", "o", None, None, 1, {}, faces=crowd)])
     assert told == (
         "face 1: small; face 2: small; face 3: small; and 6 more notes (`json` has all)"
     )
-    assert photo_note(OutputResult("p", "o", None, None, 1, {}, faces=faces[1:2])) == ""
+    assert photo_note([OutputResult("p", "o", None, None, 1, {}, faces=faces[1:2])]) == ""
+    assert photo_note([]) == ""
 
 
 def test_out_with_a_pictures_name_is_a_file(run, png, tmp_path):

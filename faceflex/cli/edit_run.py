@@ -89,12 +89,12 @@ def run(
     The exit code.
     """
     from faceflex.edit.batch import edit_photos
-    from faceflex.edit.result import PhotoResult, photo_note
+    from faceflex.edit.result import OutputResult, PhotoResult, photo_note
     from faceflex.faces.recognition import descriptor_available
 
     if json_ and not descriptor_available():
         note(f"identity_distance will be null: {GET_DESCRIPTOR}")
-    summary, seen, told = Summary(), 0, set[int]()
+    summary, seen, made = Summary(), 0, dict[int, list[OutputResult]]()
     tasks = list(zip(names, targets, strict=True))
     results = edit_photos(options, editor, tasks, read_source, jobs=jobs, cluster=cluster)
     with progress("editing", len(names)) as advance:
@@ -102,14 +102,13 @@ def run(
             if not isinstance(result, PhotoResult):
                 if result.error:
                     note(f"faceflex: error: {result.error}")
-                elif number not in told:
-                    told.add(number)
-                    if line := photo_note(result):
-                        note(f"{names[number]}: {line}")
+                else:
+                    made.setdefault(number, []).append(result)
                 if json_:
                     print_json(result.as_json())
                 continue
-            told.discard(number)
+            if line := photo_note(made.pop(number, [])):
+                note(f"{names[number]}: {line}")
             summary.add(result)
             _report(result, json_=json_)
             seen += 1

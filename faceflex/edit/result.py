@@ -130,15 +130,19 @@ class OutputResult:
         }
 
 
-def photo_note(result: OutputResult) -> str:
-    """Return what to say about a photo in one line, from the result of its first output.
+def photo_note(results: Sequence[OutputResult]) -> str:
+    """Return what to say about a photo in one line, from the results of its outputs.
 
     What could not be kept of it, what became of its faces, and which were left alone; empty when
     nothing is out of the ordinary.
     """
+    if not results:
+        return ""
+    result = results[0]  # What is said of the photo is the same for all.
     phrases = list(result.notes)
-    for face in result.faces:
-        notes = (*face.warnings, *(found.note for found in face.automatic))
+    for number, face in enumerate(result.faces):
+        found = (found for one in results for found in one.faces[number].automatic)
+        notes = dict.fromkeys((*face.warnings, *(strength.note for strength in found)))
         if told := ", ".join(filter(None, notes)):
             phrases.append(f"face {face.index}: {told}")
     if len(result.left_alone) == 1:
