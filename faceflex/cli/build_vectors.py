@@ -82,12 +82,12 @@ def build_vectors(
         raise UsageError(f"{out}: exists; use --overwrite or another --out")
     require_folder_of(out)
     from faceflex.assets import resolve
+    from faceflex.data.latents import encode_records
     from faceflex.data.readers import read_any, read_labels
     from faceflex.files import atomic_write
     from faceflex.models.device import pick_device
     from faceflex.models.model_id import read_id
     from faceflex.train import vectors as estimation
-    from faceflex.data.latents import encode_records
 
     records = list(read_any(data) if labels is None else read_labels(data, labels))
     if not any(r.labels for r in records):
