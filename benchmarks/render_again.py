@@ -26,8 +26,9 @@ import cv2
 import torch
 
 import faceflex
-from faceflex.compose import composer, mouth_interior, transfer, warp
+from faceflex.compose import composer, learned_content, transfer, warp
 from faceflex.faces.region import Region
+from faceflex.methods.content import LazyContentNetwork
 from faceflex.photo import load_rgb
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portrait.jpg"
@@ -41,7 +42,13 @@ PARTS = (
     (transfer, "smooth"),
     (transfer, "_to_region"),
     (Region, "coordinates"),
-    (mouth_interior.TeethRelief, "render"),
+    (learned_content.LearnedContent, "render"),
+    (LazyContentNetwork, "__call__"),
+    (learned_content, "region_to_window"),
+    (learned_content, "window_to_region"),
+    (learned_content, "_with_existing_teeth"),
+    (learned_content, "_render_hole"),
+    (learned_content, "network_base"),
     (composer, "seamless_clone"),
 )
 

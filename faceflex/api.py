@@ -17,6 +17,7 @@ from faceflex.edit.request import DEFAULT_UNTIL
 from faceflex.faces import MIN_SCORE
 from faceflex.faces.find import FaceFinder
 from faceflex.methods.base import Shot
+from faceflex.methods.content import make_content
 from faceflex.methods.controls import MethodOptions
 from faceflex.methods.registry import DEFAULT, make_method
 from faceflex.methods.scoring import ClassifierScorer
@@ -53,6 +54,7 @@ def make_editor(
     device: str = "auto",
     seed: int = 0,
     mode: str = "transfer",
+    content: str = "content",
 ) -> Editor:
     """Make an editor; models are loaded when they are first needed.
 
@@ -76,6 +78,9 @@ def make_editor(
         Fixes which variants are drawn.
     mode
         How changes get into the photo: ``transfer``, ``difference`` or ``paste``.
+    content
+        What renders content that the photo does not have: the registered name or path of a learned
+        renderer's file, or ``teeth-relief`` for the one without a network.
 
     Raises
     ------
@@ -84,7 +89,7 @@ def make_editor(
     """
     options = MethodOptions(model, vectors, tuple(keep), device, seed)
     finder = FaceFinder(landmark_model, detector, min_score)
-    composer = Composer(mode=mode)
+    composer = Composer(make_content(content, seed), mode)
     return Editor(finder, make_method(method, options), composer, ClassifierScorer())
 
 

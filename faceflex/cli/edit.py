@@ -168,6 +168,14 @@ def edit(
     vectors: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Its vectors.  [default: vectors]")
     ] = None,
+    content: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Renderer of what the photo does not have, such as teeth; teeth-relief does"
+            " without a network.  [default: content]",
+        ),
+    ] = None,
     landmark_model: LandmarkModelOption = "landmarks68",
     detector: DetectorOption = "hog",
     min_score: MinScoreOption = MIN_SCORE,
@@ -203,7 +211,9 @@ def edit(
     names = list(folders)
     if cluster is not None:
         names, explain = [whole_path(name) for name in names], explain and explain.absolute()
-        model, vectors = (None if f is None else whole_path(f) for f in (model, vectors))
+        model, vectors, content = (
+            None if f is None else whole_path(f) for f in (model, vectors, content)
+        )
         landmark_model = whole_path(landmark_model)
     if max_identity_distance is not None:
         _check_distance(max_identity_distance)
@@ -221,6 +231,7 @@ def edit(
         device=device,
         seed=seed,
         mode="transfer" if detail else "paste",
+        content=content or "content",
     )
     request = _checked(request, editor)
     targets = _targets(request, folders, out, file)

@@ -28,12 +28,16 @@ class TransferStyle:
     removal
         Share of the edit, 0 to 1, that takes away what lies on a face: where nothing lies there,
         nothing is changed.
+    rendered
+        Share of the edit, 0 to 1, that is an expression: what it does to the skin can be rendered
+        as new content instead of being transferred.
     """
 
     color: float = 0.0
     max_shading: float = 0.4
     highpass_sigma: float = 7.0
     removal: float = 0.0
+    rendered: float = 0.0
 
 
 @dataclass(frozen=True)

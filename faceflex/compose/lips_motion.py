@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.landmark_groups import INNER_LOWER_LIP, INNER_UPPER_LIP
+from faceflex.faces.landmark_groups import INNER_LOWER_LIP, INNER_UPPER_LIP, MOUTH_MIDDLE
 from faceflex.faces.lips import Lips, interpolate_shift, uncross_lips
 
 Floats = NDArray[np.float32]
@@ -40,6 +40,11 @@ def edges(lips: Lips, x: Floats) -> tuple[Floats, Floats]:
         np.float32(np.interp(x, lips.x, lips.upper)),
         np.float32(np.interp(x, lips.x, lips.lower)),
     )
+
+
+def mouth_middle(landmarks: NDArray[np.floating]) -> float:
+    """Return the x of the middle of a face at its mouth, from its (68, 2) landmarks."""
+    return float(landmarks[list(MOUTH_MIDDLE), 0].mean())
 
 
 def side(lips: Lips, x: Floats, y: Floats) -> Floats:

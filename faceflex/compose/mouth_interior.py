@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.content import Content, Scene
-from faceflex.compose.lips_motion import between, edges, window
+from faceflex.compose.lips_motion import between, edges, mouth_middle, window
 from faceflex.compose.teeth import relief_at
 from faceflex.compose.warp import FaceWarp, crop_coordinates
+from faceflex.faces.landmark_groups import CHEEKS
 from faceflex.faces.lips import Lips
 from faceflex.faces.region import LUMA, Region
 
@@ -34,11 +35,12 @@ class TeethRelief:
     """Renders new teeth as a relief on the brightness of the model's own."""
 
     fingerprint = "teeth-relief-1"
+    replaces_shading = False
 
     def render(self, scene: Scene) -> Content | None:
         """Render what lies between the lips; None where the mouth was and stays closed."""
         before, after = scene.warp.before, scene.warp.after
-        if _same(before, after):
+        if same_lips(before, after):
             return None
         region, x, y = scene.region, scene.x, scene.y
         if not after.open:
@@ -55,20 +57,20 @@ class TeethRelief:
         # The photo's own grain, from the pixels that the content covers.
         grain = 0.006 * max(region.size) + 0.5
         teeth += _GRAIN * (part - cv2.GaussianBlur(part, (0, 0), grain))
-        existing = _existing_share(before, after)
+        existing = existing_share(before, after)
         if existing > 0:
             kept, there = existing_teeth(scene.photo, region, before, after, x, y)
             teeth = teeth + (part + (kept - part) * there[:, :, None] - teeth) * existing
         return Content(rows, columns, part + (teeth - part) * share, share[..., 0] * (1 - existing))
 
 
-def _same(before: Lips, after: Lips) -> bool:
+def same_lips(before: Lips, after: Lips) -> bool:
     """Tell whether lips stay where they are, to a twentieth of a pixel."""
     pairs = ((before.x, after.x), (before.upper, after.upper), (before.lower, after.lower))
     return all(float(np.abs(a - b).max()) < 0.05 for a, b in pairs)
 
 
-def _existing_share(before: Lips, after: Lips) -> float:
+def existing_share(before: Lips, after: Lips) -> float:
     """Return how far the photo's own teeth will do: not when a slit becomes a wide opening."""
     ratio = before.gap / max(after.gap, 1e-6)
     return float(np.clip((ratio - 0.35) / 0.3, 0, 1)) if before.open else 0.0
@@ -130,7 +132,7 @@ def synthesize(after: Floats, warp: FaceWarp, x: Floats, y: Floats, scale: float
     half = (lips.x[-1] - lips.x[0]) / 2
     aside = np.clip((1 - np.abs(x - (lips.x[0] + lips.x[-1]) / 2) / half) / _CORNER, 0, 1)
     shade = (0.62 + 0.38 * under) * (0.45 + 0.55 * aside)
-    middle = float(warp.targets[[51, 57, 33], 0].mean())
+    middle = mouth_middle(warp.targets)
     shape = light * shade * relief_at(lips, middle, x, y, scale)
     return np.asarray(255 * level * shape[:, :, None] * tint, np.float32)
 
@@ -138,8 +140,8 @@ def synthesize(after: Floats, warp: FaceWarp, x: Floats, y: Floats, scale: float
 def _skin(after: Floats, warp: FaceWarp) -> Floats:
     """Return the colour (3,) of the cheeks."""
     found = []
-    for pair in ([2, 31], [14, 35]):
-        x, y = np.clip(np.round(warp.targets[pair].mean(axis=0)), 4, 123).astype(int)
+    for pair in CHEEKS:
+        x, y = np.clip(np.round(warp.targets[list(pair)].mean(axis=0)), 4, 123).astype(int)
         found.append(after[y - 4 : y + 5, x - 4 : x + 5].reshape(-1, 3))
     return np.asarray(np.median(np.concatenate(found), axis=0), np.float32).clip(0.01, 1)
 

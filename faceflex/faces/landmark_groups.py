@@ -30,5 +30,11 @@ CENTRAL_OUTER_LIPS, CENTRAL_INNER_LIPS = (50, 51, 52, 58, 57, 56), (61, 62, 63, 
 INNER_UPPER_LIP, INNER_LOWER_LIP = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
 """Contours of the inner lips, left to right in the picture; they share the mouth's corners."""
 
+MOUTH_MIDDLE = (51, 57, 33)
+"""Landmarks in the middle of the mouth: of the upper lip, the lower lip, and the nose above."""
+
+CHEEKS = ((2, 31), (14, 35))
+"""Landmarks of the jaw and of the nose; the middle of a cheek is midway between them."""
+
 RIGID_LANDMARKS = (*range(27, 36), 36, 39, 42, 45)
 """Landmarks that expressions hardly move: the nose and the corners of the eyes."""

@@ -244,7 +244,7 @@ class AttributeVectorMethod:
         self, code: FaceCode, steps: Sequence[_Step], decoded: Iterator[Crop]
     ) -> list[FaceChange]:
         before, changes = code.decoded, []
-        for step in steps:
+        for step, latent in zip(steps, _latents(code, steps), strict=True):
             after = _to_template(next(decoded), code.to_template)
             landmarks = lips = None
             shift = self.vectors.landmark_shift(step.offset) if step.style.moves else None
@@ -252,9 +252,20 @@ class AttributeVectorMethod:
                 landmarks, lips = landmark_targets(
                     code.face.landmarks, shift, code.face.lips, sideways=step.style.sideways
                 )
-            changes.append(FaceChange(before, after, landmarks, lips, step.style.transfer))
+            condition = self.condition(code, latent)
+            style = step.style.transfer
+            changes.append(FaceChange(before, after, landmarks, lips, style, condition))
             before = after
         return changes
+
+    def condition(self, code: FaceCode, latent: NDArray[np.float32]) -> dict[str, float]:
+        """Return what a content renderer is told of a face whose latent (D,) is edited.
+
+        That is the ``smile`` of the edited face and the ``age`` of the photo's, as far as the
+        vectors can tell them.
+        """
+        known = {"smile": self.vectors.smile_degree(latent), "age": self.vectors.age(code.latent)}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 def _latents(code: FaceCode, steps: Sequence[_Step]) -> Iterator[NDArray[np.float32]]:

@@ -21,9 +21,11 @@ KIND = "faceflex-vectors-1"
 _WHAT = "vector file"
 # Names among the file's arrays that are no attribute's.
 _READOUT, _PROBES = "landmarks of the latent", "readers of the latent"
+_AGE = "years of the latent"
 _LEAST_LEFT = 0.2  # Share of a vector that must be left when others are taken out of it.
 # Name, least success, and least AUC of the judge.
 _TIERS = (("good", 0.75, 0.9), ("fair", 0.5, 0.8), ("weak", 0.25, 0.7))
+_OLDEST = 90.0
 HIDDEN = ("Attractive",)
 """Attributes that are listed only when asked for: a judgement of people, not a property."""
 
@@ -140,6 +142,9 @@ class AttributeVectors:
         the latent; None when that is not known.
     linear_probes
         For each attribute (D,) weights that predict it linearly from a latent.
+    age_probe
+        (D + 1,) weights and intercept that predict a face's years from its latent; None when that
+        is not known.
 
     Examples
     --------
@@ -160,10 +165,11 @@ class AttributeVectors:
         model: str,
         landmark_readout: NDArray[np.float32] | None = None,
         linear_probes: Mapping[str, NDArray[np.float32]] | None = None,
+        age_probe: NDArray[np.float32] | None = None,
     ) -> None:
         self.versions, self.info, self.model = dict(versions), dict(info), model
         self.landmark_readout = landmark_readout
-        self.linear_probes = dict(linear_probes or {})
+        self.linear_probes, self.age_probe = dict(linear_probes or {}), age_probe
         self.conditions: tuple[str, ...] = ()
 
     def __contains__(self, name: str) -> bool:
@@ -199,6 +205,17 @@ class AttributeVectors:
         if self.landmark_readout is None:
             return None
         return np.asarray(shift @ self.landmark_readout, np.float32).reshape(68, 2)
+
+    def smile_degree(self, latent: NDArray[np.floating]) -> float | None:
+        """Return how much the face of a latent (D,) smiles; None when that cannot be told."""
+        probe = self.linear_probes.get("Smiling")
+        return None if probe is None else float(latent @ probe)
+
+    def age(self, latent: NDArray[np.floating]) -> float | None:
+        """Return how old the face of a latent (D,) looks, in years; None when not known."""
+        if self.age_probe is None:
+            return None
+        return float(np.clip(latent @ self.age_probe[:-1] + self.age_probe[-1], 0, _OLDEST))
 
     def variant(self, name: str, number: int, seed: int = 0) -> NDArray[np.float32]:
         """Return one version (D,) of an attribute, from an order that ``seed`` fixes.
@@ -241,7 +258,12 @@ class AttributeVectors:
             if name not in self.linear_probes:
                 raise UsageError(f"{name}: cannot be kept; these vectors have no probe for it")
         changed = AttributeVectors(
-            self.versions, self.info, self.model, self.landmark_readout, self.linear_probes
+            self.versions,
+            self.info,
+            self.model,
+            self.landmark_readout,
+            self.linear_probes,
+            self.age_probe,
         )
         changed.conditions = conditions
         return changed
@@ -274,6 +296,8 @@ class AttributeVectors:
             probed = sorted(self.linear_probes)
             arrays[_PROBES] = np.stack([self.linear_probes[n] for n in probed]).astype(np.float16)
             metadata["readers"] = json.dumps(probed)
+        if self.age_probe is not None:
+            arrays[_AGE] = self.age_probe.astype(np.float16)
         write_arrays(path, arrays, metadata)
 
     @classmethod
@@ -296,6 +320,7 @@ class AttributeVectors:
         with wrap_read_errors(path, _WHAT):
             versions = {k: v.astype(np.float32) for k, v in arrays.items()}
             readout, probes = versions.pop(_READOUT, None), versions.pop(_PROBES, None)
+            age = versions.pop(_AGE, None)
             names = json.loads(metadata.get("readers", "[]"))
             info = {k: AttributeInfo(**v) for k, v in json.loads(metadata["info"]).items()}
             belongs = metadata["model"]
@@ -303,6 +328,7 @@ class AttributeVectors:
             fits = [v.ndim == 2 and len(v) > 0 and v.shape[1] == width for v in versions.values()]
             fits.append(readout is None or readout.shape == (width, 136))
             fits.append(probes is None or probes.shape == (len(names), width))
+            fits.append(age is None or age.shape == (width + 1,))
             fits += [valid_names(versions), valid_names(names), isinstance(belongs, str)]
             if set(info) != set(versions) or not versions or not all(fits):
                 raise ValueError("its parts do not fit together")
@@ -314,4 +340,4 @@ class AttributeVectors:
                 f"{path}: these vectors belong to model {belongs}, not to {model}; "
                 "make vectors for it with: faceflex build-vectors"
             )
-        return cls(versions, info, belongs, readout, by_name)
+        return cls(versions, info, belongs, readout, by_name, age)

@@ -1,0 +1,251 @@
+"""New content by a network that has learned it from photos: teeth, lips that meet, folds.
+
+The lower face is brought to a window of fixed size, rendered there once, and goes back in two ways
+that agree at the window's resolution: in the hole (the mouth's interior and the lips' edges) the
+rendered picture itself; elsewhere only what the network changes, so that the photo keeps its pores.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.compose.content import Content, Scene
+from faceflex.compose.content_inputs import (
+    condition_vector,
+    network_base,
+    network_planes,
+    skin_color,
+)
+from faceflex.compose.content_window import (
+    HEIGHT,
+    WIDTH,
+    border_fade,
+    region_to_window,
+    window_coordinates,
+    window_in,
+    window_to_region,
+)
+from faceflex.compose.lips_motion import between, mouth_middle, window
+from faceflex.compose.mouth_codes import CODE, MouthCodes, mouth_features
+from faceflex.compose.mouth_interior import existing_share, existing_teeth, same_lips
+from faceflex.compose.mouth_maps import HOLE_GROWTH, HOLE_SOFTNESS, mouth_maps
+from faceflex.compose.photo_detail import grain_like, upsample_sharp
+from faceflex.compose.rendered_teeth import TeethKind, add_relief, relief_share, smile_teeth
+from faceflex.compose.warp import FaceWarp
+from faceflex.faces.lips import Lips
+from faceflex.faces.region import LUMA
+
+_STILL = 0.05  # Pixels of the crop: what moves less does not move.
+_TOUCHING = 1.5  # Pixels of the crop: a gap over which existing teeth give way to lips that meet.
+_PARTING = (0.7, 1.3)  # The gap from which new content shows, and over which it comes.
+_ROOM = 4.0  # Pixels of the crop around a mouth that its hole may reach.
+_LIP_EDGE = 0.8  # Pixels of the crop over which a lip's edge passes into teeth behind it.
+_VARIETY = 0.25  # How different mouths are, as a share of how different real ones are.
+_NOISE = 0.25  # Less than in training: teeth are more regular so.
+_USUAL_AGE = 35.0
+
+Floats = NDArray[np.float32]
+
+
+class ContentNetwork(Protocol):
+    """A network, arrays in and out, and what was fitted to its training's mouths.
+
+    Attributes
+    ----------
+    fingerprint
+        Identifies its weights.
+    codes
+        Linear model of mouths' interiors.
+    smile_scale
+        Mean and standard deviation of the smile degree over all faces.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def codes(self) -> MouthCodes: ...
+
+    @property
+    def smile_scale(self) -> tuple[float, float]: ...
+
+    def __call__(self, planes: Floats, condition: Floats) -> Floats:
+        """Planes (9, 128, 160), condition (3,) -> what to add to the picture, (128, 160, 3)."""
+
+
+@cache
+def _noise(seed: int) -> Floats:
+    """Return the noise (128, 160) of a seed: the same for all strengths."""
+    normal = np.random.default_rng(seed).standard_normal((HEIGHT, WIDTH), np.float32)
+    return np.float32(_NOISE) * normal
+
+
+class LearnedContent:
+    """Renders new content with a network.
+
+    Parameters
+    ----------
+    network
+        The network.
+    seed
+        Fixes the noise and the kinds of mouths, at all strengths and in all frames.
+    variety
+        How different kinds of mouths are; 0 gives each face its likeliest one.
+    """
+
+    replaces_shading = False
+
+    def __init__(self, network: ContentNetwork, seed: int = 0, variety: float = _VARIETY) -> None:
+        self._network, self._seed, self._variety = network, seed, variety
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the network's weights."""
+        return self._network.fingerprint
+
+    def render(self, scene: Scene) -> Content | None:
+        """Render a scene: the hole, and around it the share of the change that is an expression.
+
+        ``change.condition`` may hold ``smile``, the smile degree, and ``age`` in years; what is
+        missing there is taken to be usual.
+        """
+        warp, region = scene.warp, scene.region
+        before, after = warp.before, warp.after
+        rows, columns = window_in(region)
+        if _still(warp) or rows.stop <= rows.start or columns.stop <= columns.start:
+            return None
+        kept = _kept_share(before, after)
+        cut = kept < 1 and (before.open or after.open)
+        rendered = np.float32(scene.change.style.rendered)
+        photo_teeth = _with_existing_teeth(scene) if kept > 0 else scene.patch
+        at = rows, columns
+        if not cut and not rendered:  # Nothing is missing, and no expression changes.
+            weight = np.zeros(photo_teeth[at].shape[:2], np.float32)
+            return Content(rows, columns, photo_teeth[at], weight) if kept > 0 else None
+        seen = region_to_window(scene.patch if cut else photo_teeth, region)
+        rng = np.random.default_rng((self._seed, _person(warp)))
+        made = self._render_window(seen, scene, rng.standard_normal(CODE, np.float32), cut)
+        change = rendered * window_to_region(made - seen, region.subregion(rows, columns))
+        pixels = (scene.patch if cut else photo_teeth)[at] + change
+        weight = np.zeros(pixels.shape[:2], np.float32)
+        if cut:
+            part = window(after, scene.x[at], scene.y[at], _ROOM)
+            hole, content = _render_hole(scene, _inside(at, part), made, seen, TeethKind.draw(rng))
+            content += np.float32(kept) * (photo_teeth[at][part] + change[part] - content)
+            pixels[part] += hole[:, :, None] * (content - pixels[part])
+            weight[part] = hole * np.float32(1 - kept)
+        return Content(rows, columns, pixels, weight)
+
+    def _render_window(self, seen: Floats, scene: Scene, noise: Floats, cut: bool) -> Floats:
+        """Return the window (128, 160, 3) as the network makes it, in 0 to 255.
+
+        Parameters
+        ----------
+        seen
+            (128, 160, 3) the window as it is, in 0 to 255.
+        scene
+            The scene.
+        noise
+            (20,) which mouth is drawn.
+        cut
+            Whether the hole is made anew.
+        """
+        lips, landmarks = scene.warp.after, scene.warp.targets
+        x, y = window_coordinates()
+        picture = np.clip(seen / np.float32(255), 0, 1)
+        condition, (mean, deviation) = scene.change.condition, self._network.smile_scale
+        smile = (condition.get("smile", mean) - mean) / deviation
+        age = condition.get("age", _USUAL_AGE)
+        maps, grid = mouth_maps(lips, mouth_middle(landmarks), x, y), None
+        if not cut:
+            maps = replace(maps, hole=np.zeros_like(maps.hole))
+        elif lips.open:
+            skin, codes = skin_color(picture, landmarks), self._network.codes
+            code = codes.predict(mouth_features(lips, skin, smile, age), noise, self._variety)
+            grid = np.clip(codes.decode(code) * max(float(skin @ LUMA), 0.05), 0, 1)
+            grid = smile_teeth(grid, skin, smile, age)
+        base = network_base(picture, maps, grid, lips, x, y)
+        planes = network_planes(base, maps, _noise(self._seed))
+        added = self._network(planes, condition_vector(smile, age, lips.gap))
+        # The change fades towards the window's border, where the photo goes on.
+        changed = border_fade()[:, :, None] * (base + added - picture)
+        return np.asarray(255 * (picture + changed), np.float32)
+
+
+def _inside(outer: tuple[slice, slice], inner: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Return rows and columns of a part of a part, in the whole."""
+    rows, columns = (
+        slice(a.start + b.start, a.start + b.stop) for a, b in zip(outer, inner, strict=True)
+    )
+    return rows, columns
+
+
+def _render_hole(
+    scene: Scene, at: tuple[slice, slice], made: Floats, seen: Floats, kind: TeethKind
+) -> tuple[Floats, Floats]:
+    """Return the hole (h, w) and its content (h, w, 3) in 0 to 255, at the photo's resolution.
+
+    Parameters
+    ----------
+    scene
+        The scene.
+    at
+        The rows and columns of the region that hold the mouth.
+    made, seen
+        (128, 160, 3) the window as it was made, and as it is.
+    kind
+        Whose teeth.
+    """
+    warp, pixel, x, y = scene.warp, scene.region.scale, scene.x[at], scene.y[at]
+    lips, middle = warp.after, mouth_middle(warp.targets)
+    # A large photo's lips are sharper than what is rendered: more of them stays.
+    large = relief_share(pixel)
+    growth, softness = HOLE_GROWTH - 0.5 * large, HOLE_SOFTNESS - 0.4 * large
+    maps = mouth_maps(lips, middle, x, y, growth=growth, softness=softness)
+    hole = maps.hole
+    if not warp.before.open:  # Lips that part a little open softly as the strength rises.
+        hole = hole * np.float32(np.clip((lips.gap - _PARTING[0]) / _PARTING[1], 0, 1))
+    content = upsample_sharp(made, x, y, pixel)
+    if lips.open:
+        skin = skin_color(seen / np.float32(255), warp.targets)
+        content = add_relief(content, maps, lips, middle, x, y, skin, kind, pixel)
+    return hole, content + grain_like(scene.patch, scene.region, warp.targets, scene.blur, *at)
+
+
+def _still(warp: FaceWarp) -> bool:
+    """Tell whether landmarks and lips stay where they are."""
+    moved = float(np.abs(warp.targets - warp.landmarks).max())
+    return moved < _STILL and same_lips(warp.before, warp.after)
+
+
+def _person(warp: FaceWarp) -> int:
+    """Return what fixes the kind of mouth: the same for all edits of a face in a photo."""
+    return zlib.crc32(np.ascontiguousarray(warp.landmarks).tobytes())
+
+
+def _kept_share(before: Lips, after: Lips) -> float:
+    """Return how far the photo's own teeth will do, 0 to 1; not where lips come to meet."""
+    if not after.open:
+        return 0.0
+    return existing_share(before, after) * float(np.clip((after.gap - 1) / _TOUCHING, 0, 1))
+
+
+def _with_existing_teeth(scene: Scene) -> Floats:
+    """Return the region (h, w, 3) with the photo's own teeth between the lips."""
+    warp = scene.warp
+    rows, columns = window(warp.after, scene.x, scene.y, _ROOM)
+    patch = scene.patch.copy()
+    if rows.stop > rows.start and columns.stop > columns.start:
+        at = rows, columns
+        teeth, there = existing_teeth(
+            scene.photo, scene.region, warp.before, warp.after, scene.x[at], scene.y[at]
+        )
+        there = there * between(warp.after, scene.x[at], scene.y[at], _LIP_EDGE)
+        patch[at] += there[:, :, None] * (teeth - patch[at])
+    return patch

@@ -1,0 +1,110 @@
+"""Content renderers by name: the one place where a renderer's network meets composition."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.assets import resolve
+from faceflex.assets.registry import sha256_of
+from faceflex.compose.content import ContentRenderer
+from faceflex.compose.learned_content import LearnedContent
+from faceflex.compose.mouth_codes import MouthCodes
+from faceflex.compose.mouth_interior import TeethRelief
+
+if TYPE_CHECKING:
+    from faceflex.models.content_unet import ContentUNet
+
+TEETH_RELIEF = "teeth-relief"
+"""The renderer without a network."""
+
+Floats = NDArray[np.float32]
+
+
+class LazyContentNetwork:
+    """The network of a file, loaded when it is first needed, for several threads.
+
+    Sent to another process, it arrives without its weights and loads them there; equal ones are one
+    in that process. It computes on the CPU: a tenth of a billion multiplications are not worth the
+    way to an accelerator.
+
+    Parameters
+    ----------
+    name
+        Registered name or path of the file.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name, self._lock = name, threading.Lock()
+        self._loaded: ContentUNet | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _shared_network, (self._name,)
+
+    @property
+    def network(self) -> ContentUNet:
+        """The network."""
+        from faceflex.models.checkpoint import load_network
+        from faceflex.models.content_unet import ContentUNet
+
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = load_network(resolve(self._name), ContentUNet)
+        return self._loaded
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """First 12 hex digits of the file's SHA-256."""
+        return sha256_of(resolve(self._name))[:12]
+
+    @cached_property
+    def codes(self) -> MouthCodes:
+        """Linear model of mouths' interiors."""
+        return self.network.mouth_codes
+
+    @cached_property
+    def smile_scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of the smile degree over all faces."""
+        return self.network.smile_scale
+
+    def __call__(self, planes: Floats, condition: Floats) -> Floats:
+        """Planes (9, H, W), condition (3,) -> what to add to the picture, (H, W, 3)."""
+        import torch
+
+        network = self.network
+        with torch.inference_mode():
+            added = network(torch.from_numpy(planes)[None], torch.from_numpy(condition)[None])[0]
+        return np.ascontiguousarray(added.permute(1, 2, 0).numpy())
+
+
+@lru_cache(maxsize=2)
+def _shared_network(name: str) -> LazyContentNetwork:
+    """Return this process' network of a file."""
+    return LazyContentNetwork(name)
+
+
+def make_content(name: str | Path = "content", seed: int = 0) -> ContentRenderer:
+    """Make a content renderer; its file is read when it is first needed.
+
+    Parameters
+    ----------
+    name
+        Registered name or path of a learned renderer's file, or :data:`TEETH_RELIEF`.
+    seed
+        Fixes the kinds of mouths.
+
+    Examples
+    --------
+    >>> make_content("teeth-relief").fingerprint
+    'teeth-relief-1'
+    >>> len(make_content("content").fingerprint)
+    12
+    """
+    if str(name) == TEETH_RELIEF:
+        return TeethRelief()
+    return LearnedContent(_shared_network(str(name)), seed)
