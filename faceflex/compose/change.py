@@ -29,8 +29,8 @@ class TransferStyle:
         Share of the edit, 0 to 1, that takes away what lies on a face: where nothing lies there,
         nothing is changed.
     rendered
-        Share of the edit, 0 to 1, that is an expression: what it does to the skin can be rendered
-        as new content instead of being transferred.
+        Share of the edit, 0 to 1, that is an expression: its folds are new content too, which a
+        learned renderer adds to what is transferred.
     """
 
     color: float = 0.0

@@ -133,10 +133,6 @@ class Composer:
             warp = None
             if self.mode == "difference":
                 change = replace(change, landmarks=None, style=TransferStyle(color=1.0))
-            if self.content.replaces_shading:
-                share = 1 - change.style.rendered
-                shading = replace(change.style, max_shading=share * change.style.max_shading)
-                change = replace(change, style=shading)
             if change.landmarks is not None:
                 warp = estimate_warp(face.landmarks, change.landmarks, face.lips, change.lips)
             transferred = transfer(canvas, region, face.crop, change, warp, record=record)

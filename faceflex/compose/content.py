@@ -81,17 +81,10 @@ class ContentRenderer(Protocol):
     ----------
     fingerprint
         Identifies the renderer and its weights; part of an output's provenance.
-    replaces_shading
-        Whether it makes the folds and the shading of expressions better than the model does: that
-        share of them (:attr:`faceflex.compose.change.TransferStyle.rendered`) is then not
-        transferred.
     """
 
     @property
     def fingerprint(self) -> str: ...
-
-    @property
-    def replaces_shading(self) -> bool: ...
 
     def render(self, scene: Scene) -> Content | None:
         """Render a scene; None where nothing is missing."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +48,8 @@ _PARTING = (0.7, 1.3)  # The gap from which new content shows, and over which it
 _ROOM = 4.0  # Pixels of the crop around a mouth that its hole may reach.
 _LIP_EDGE = 0.8  # Pixels of the crop over which a lip's edge passes into teeth behind it.
 _VARIETY = 0.25  # How different mouths are, as a share of how different real ones are.
+_REDDEST = 90  # Percentile of the redness around the mouth.
+_GRAY = 0.04  # Mean chroma, as a share of the brightness: photos below are more or less gray.
 _NOISE = 0.25  # Less than in training: teeth are more regular so.
 _USUAL_AGE = 35.0
 
@@ -98,8 +101,6 @@ class LearnedContent:
     variety
         How different kinds of mouths are; 0 gives each face its likeliest one.
     """
-
-    replaces_shading = False
 
     def __init__(self, network: ContentNetwork, seed: int = 0, variety: float = _VARIETY) -> None:
         self._network, self._seed, self._variety = network, seed, variety
@@ -174,7 +175,8 @@ class LearnedContent:
         planes = network_planes(base, maps, _noise(self._seed))
         added = self._network(planes, condition_vector(smile, age, lips.gap))
         # The change fades towards the window's border, where the photo goes on.
-        changed = border_fade()[:, :, None] * (base + added - picture)
+        made = _in_photo_colors(base + added, picture, maps.hole)
+        changed = border_fade()[:, :, None] * (made - picture)
         return np.asarray(255 * (picture + changed), np.float32)
 
 
@@ -216,6 +218,24 @@ def _render_hole(
         skin = skin_color(seen / np.float32(255), warp.targets)
         content = add_relief(content, maps, lips, middle, x, y, skin, kind, pixel)
     return hole, content + grain_like(scene.patch, scene.region, warp.targets, scene.blur, *at)
+
+
+def _in_photo_colors(made: Floats, seen: Floats, hole: Floats) -> Floats:
+    """Return a picture (h, w, 3) with no color that the photo has none of.
+
+    In the hole nothing is redder than the lips around it; in a gray photo everything is gray.
+    """
+    luma, seen_luma = ((picture @ LUMA)[:, :, None] for picture in (made, seen))
+    chroma = float(np.abs(seen - seen_luma).mean() / max(float(seen_luma.mean()), 0.02))
+    if chroma < _GRAY:
+        made = luma + np.float32(chroma / _GRAY) * (made - luma)
+    if not hole.any():
+        return made
+    near = cv2.dilate(hole, np.ones((9, 9), np.uint8)) > 0.05
+    ratio = float(np.percentile((seen[..., 0] / (seen[..., 1] + 0.05))[near], _REDDEST))
+    made = made.copy()
+    made[..., 0] -= hole * np.maximum(made[..., 0] - ratio * (made[..., 1] + 0.05), 0)
+    return made
 
 
 def _still(warp: FaceWarp) -> bool:

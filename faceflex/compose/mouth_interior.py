@@ -35,7 +35,6 @@ class TeethRelief:
     """Renders new teeth as a relief on the brightness of the model's own."""
 
     fingerprint = "teeth-relief-1"
-    replaces_shading = False
 
     def render(self, scene: Scene) -> Content | None:
         """Render what lies between the lips; None where the mouth was and stays closed."""

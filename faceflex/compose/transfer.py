@@ -241,14 +241,11 @@ def transfer(
     x, y = region.coordinates()
     patch = _resample(picture, region, warp, x, y)
     warped = patch.copy() if record else None
-    light = smooth(np.float32(crop) / np.float32(255) - before, everywhere)
-    shaded = style.color < 1 and style.max_shading > 0
-    if not (shaded or style.color > 0 or record):
-        return Transferred(patch, warp, after + light)
     there = warp_crop(before, warp)
     outside = 1 - between(warp.after, *crop_coordinates(), 1.0)
     residual = warp_residual(after, there, warp) * outside[:, :, None]
-    if shaded:
+    light = smooth(np.float32(crop) / np.float32(255) - before, everywhere)
+    if style.color < 1:
         low = smooth(residual, outside, style.highpass_sigma)
         shape = (residual - low) * outside[:, :, None]
         shading = _shading(there + light, shape, style.max_shading) * np.float32(1 - style.color)

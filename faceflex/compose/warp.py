@@ -22,6 +22,10 @@ from faceflex.faces.align import SIZE
 from faceflex.faces.lips import SAMPLES, Lips, lips_from_landmarks
 from faceflex.faces.mask import face_outline, fill_hull
 
+UPPER_FACE, LOWER_FACE = tuple(range(17, 55)), (*range(17, 49), *range(54, 60))
+"""Landmarks that each field follows: with the upper lip, and with the lower one. The inner lips
+come from their contours."""
+
 GRID = 64
 """Nodes of a field along a side; the landmarks' motion is smoother than that."""
 
@@ -29,8 +33,6 @@ _RELAX = 2e-5  # Lets landmarks give way a little where they pull apart.
 _REST = 9.0  # Pixels of the crop over which a field comes to rest at the mask's edge.
 _MIN_JACOBIAN = 0.12
 _SHORTER, _SHORTEST = 0.8, 0.02  # A motion that folds is shortened by this factor, down to this.
-_UPPER = tuple(range(17, 55))  # Face and upper lip; the inner lips come from their edges.
-_LOWER = (*range(17, 49), *range(54, 60))
 _COLUMNS = np.linspace(0, SAMPLES - 1, 11).round().astype(int)
 
 Field = NDArray[np.float32]
@@ -143,11 +145,17 @@ def thin_plate_spline(
     return result
 
 
-def _backward_field(targets: NDArray[np.floating], sources: NDArray[np.floating]) -> Field:
-    """Return the field that leads from ``targets`` (N, 2) back to ``sources``."""
+def backward_field(targets: NDArray[np.floating], sources: NDArray[np.floating]) -> Field:
+    """Return the field (64, 64, 2) that leads from ``targets`` (N, 2) back to ``sources``."""
     values = np.asarray(sources, np.float64) - targets
     field = thin_plate_spline(np.asarray(targets, np.float64), values, _nodes())
     return np.float32(field.reshape(GRID, GRID, 2))
+
+
+def outline_anchors(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return (n, 2) points of a face's outline, which rests: jaw and raised brows lie on it."""
+    outline = face_outline(landmarks)
+    return np.concatenate([outline, np.float32(0.5) * (outline + np.roll(outline, 1, axis=0))])
 
 
 def _part_way(start: Lips, end: Lips, share: float) -> Lips:
@@ -194,9 +202,7 @@ def estimate_warp(
     before = lips or lips_from_landmarks(start)
     final = lip_targets or move_lips_with(before, start, end)
     rest = _rest_weight(start)[:, :, None]
-    # The outline itself rests: jaw and raised brows lie on the mask's edge.
-    outline = face_outline(start)
-    anchors = np.concatenate([outline, 0.5 * (outline + np.roll(outline, 1, axis=0))])
+    anchors = outline_anchors(start)
     share = 1.0 if (start != end).any() else 0.0
     while share > _SHORTEST:
         goal, after = end, final
@@ -204,14 +210,14 @@ def estimate_warp(
             goal = start + np.float32(share) * (end - start)
             after = _part_way(before, final, share)
         fields = []
-        for group, edge in ((_UPPER, "upper"), (_LOWER, "lower")):
+        for group, edge in ((UPPER_FACE, "upper"), (LOWER_FACE, "lower")):
             to, source = (
                 np.concatenate(
                     [p[list(group)], np.stack([m.x, getattr(m, edge)], axis=1)[_COLUMNS], anchors]
                 )
                 for p, m in ((goal, after), (start, before))
             )
-            fields.append(_backward_field(to, source) * rest)
+            fields.append(backward_field(to, source) * rest)
         if min(float(jacobian(f).min()) for f in fields) >= _MIN_JACOBIAN:
             return FaceWarp(fields[0], fields[1], start, goal, before, after)
         share *= _SHORTER

@@ -9,10 +9,9 @@ Every chunk is encoded alike wherever it is worked on, so results are the same.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -22,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.data.cache import align_record
+from faceflex.data.chunks import Arrays, Progress, records_digest, write_chunks
 from faceflex.data.records import Record
 from faceflex.data.template import mirrored
 from faceflex.errors import FaceflexError
 from faceflex.faces.align import SIZE
-from faceflex.files import atomic_write
-from faceflex.parallel.process_pool import WorkerCrashed, default_jobs, use_one_thread
+from faceflex.parallel.process_pool import default_jobs, use_one_thread
 from faceflex.parallel.run_tasks import run_tasks
 
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ CHUNK = 256
 
 _FORM = 2  # Raise when anything stored changes, so that old chunks are made anew.
 
-Arrays = dict[str, NDArray[Any]]
-Progress = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
 
@@ -141,19 +138,6 @@ def work(model: str, records: Sequence[Record]) -> Iterator[Arrays]:
         torch.set_num_threads(threads)
 
 
-def _digest(records: Sequence[Record]) -> str:
-    digest = hashlib.sha256(f"{_FORM} {CHUNK}".encode())
-    for r in records:
-        try:
-            stat = r.path.stat()
-            digest.update(f"{r.path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-        except OSError:
-            digest.update(f"{r.path.name} missing\n".encode())
-        for known in (r.points, r.five):
-            digest.update(b"-" if known is None else known.tobytes())
-    return digest.hexdigest()[:24]
-
-
 Done = tuple[int, Any]
 
 
@@ -219,7 +203,8 @@ def encode_records(
     target = folder / f"latents-{read_id(resolve(model))}"
     target.mkdir(parents=True, exist_ok=True)
     chunks = [list(records[i : i + CHUNK]) for i in range(0, len(records), CHUNK)]
-    paths = [target / f"{_digest(chunk)}.npz" for chunk in chunks]
+    form = f"{_FORM} {CHUNK}"
+    paths = [target / f"{records_digest(chunk, form)}.npz" for chunk in chunks]
     tasks = [(i, chunk) for i, chunk in enumerate(chunks) if not paths[i].is_file()]
     count = len(records) - sum(len(chunk) for _, chunk in tasks)
     jobs = max(1, min(jobs or default_jobs(), len(tasks)))
@@ -230,16 +215,9 @@ def encode_records(
         results = _on_accelerator(todo, model, device, jobs)
     else:
         results = run_tasks(work, model, todo, jobs=jobs, cluster=cluster)
-    for place, arrays in results:
-        if isinstance(arrays, WorkerCrashed):
-            raise FaceflexError(
-                f"a process died ({arrays.reason}), perhaps for lack of memory; started again with"
-                " fewer `jobs`, it goes on where it stood"
-            )
-        number = tasks[place][0]
-        with atomic_write(paths[number]) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        count += len(chunks[number])
+    todo_paths = [paths[number] for number, _ in tasks]
+    for place in write_chunks(results, todo_paths):
+        count += len(todo[place])
         if progress:
             progress(count, len(records))
     return _gather(chunks, paths)

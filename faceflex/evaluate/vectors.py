@@ -98,9 +98,7 @@ class Subjects:
         if number not in self._opened:
             record = self.records[number]
             assert record.points is not None
-            low, high = record.points.min(axis=0), record.points.max(axis=0)
-            box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
-            face = Face(1, box, 1.0, record.points)
+            face = Face.at(record.points)
             rgb = load_rgb(record.path)
             self._opened[number] = self.editor.open(rgb, name=record.path.name, faces=[face])
         return self._opened[number]

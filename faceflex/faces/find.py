@@ -39,6 +39,12 @@ class Face:
     score: float
     points: NDArray[np.float32]
 
+    @classmethod
+    def at(cls, points: NDArray[np.float32]) -> Face:
+        """Return a face whose (68, 2) landmarks are known; its box holds them."""
+        low, high = points.min(axis=0), points.max(axis=0)
+        return cls(1, (int(low[0]), int(low[1]), int(high[0]), int(high[1])), 1.0, points)
+
     @property
     def width(self) -> int:
         """Width of the box in pixels of the photo."""

@@ -132,6 +132,11 @@ class AttributeVectorMethod:
         loaded = AttributeVectors.load(resolve(self._vectors_name), self.fingerprints["model"])
         return loaded.condition_on(self._condition_on)
 
+    @property
+    def vectors_name(self) -> str | Path:
+        """Registered name or path of the vector file."""
+        return self._vectors_name
+
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
         """The face model's id; known without loading it."""
