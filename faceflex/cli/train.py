@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from faceflex.data.cache import AlignedCache
     from faceflex.models.feature_extractor import FeatureExtractor
     from faceflex.models.vae import VAE
+    from faceflex.train.loop import Trainer
     from faceflex.train.objective import Objective
     from faceflex.train.workers import Workers
 
@@ -66,7 +67,11 @@ def _train(
         faces = open_cache(data, cache, advance)
     note(f"{len(faces):,} faces, {int(faces.held_out.sum()):,} of them held out")
     workers.wait()
-    trainer = Trainer(make(faces, workers), out)
+    return _run(Trainer(make(faces, workers), out))
+
+
+def _run(trainer: Trainer) -> dict[str, Any]:
+    """Run a training, telling how it goes; return its objective's metrics."""
     if trainer.step:
         note(f"resuming at step {trainer.step:,}")
     with progress("training", trainer.config.steps) as advance:
@@ -77,7 +82,7 @@ def _train(
                 note(f"step {step:,}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()))
 
         metrics = trainer.run(report)
-    note(f"written to {out / 'model.safetensors'}")
+    note(f"written to {trainer.out / 'model.safetensors'}")
     return metrics
 
 
@@ -177,6 +182,87 @@ def polish(
         return PolishObjective(faces, first, config, features=extractor, workers=workers)
 
     _train(make, data, out, cache, device)
+
+
+@app.command("content")
+def content(
+    data: Annotated[
+        list[Path], typer.Argument(help="Folders of photos for round trips, such as UTKFace.")
+    ],
+    out: FolderOption,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Pairs of photos: NAMEa.jpg (neutral) and NAMEb.jpg (smiling), such as FEI's.",
+        ),
+    ] = None,
+    photos: Annotated[int, typer.Option(min=1, help="Photos to make round trips of.")] = 10_000,
+    start: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Renderer to begin with.")
+    ] = None,
+    steps: StepsOption = 5000,
+    batch: BatchOption = 16,
+    rate: RateOption = 1e-3,
+    adversary: Annotated[float, typer.Option(help="Weight of the discriminator.")] = 0.15,
+    matching: Annotated[float, typer.Option(help="Weight of feature matching.")] = 0.5,
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Face model of the trips.")] = (
+        "vae"
+    ),
+    vectors: Annotated[str, typer.Option(metavar="NAME|FILE", help="Its vectors.")] = "vectors",
+    seed: SeedOption = 0,
+    cache: Annotated[
+        Path, typer.Option(help="Folder for pairs; a stopped run goes on from there.")
+    ] = Path("cache"),
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that make pairs; all cores by default.")
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Train the renderer of new content on round trips; it resumes like the face model.
+
+    The pairs are made first, on all cores, and cached. Held-out photos only measure the result.
+    """
+    import numpy as np
+
+    from faceflex.assets import resolve
+    from faceflex.data.readers import read_any
+    from faceflex.data.round_trips import make_pairs, person_records
+    from faceflex.methods.attribute_vectors import AttributeVectorMethod
+    from faceflex.models.checkpoint import load_network
+    from faceflex.models.content_unet import ContentUNet
+    from faceflex.models.device import pick_device
+    from faceflex.train.content import ContentObjective, ContentTraining
+    from faceflex.train.loop import Trainer
+    from faceflex.train.workers import join_workers
+
+    config = ContentTraining(
+        steps=steps, batch=batch, rate=rate, adversary=adversary, matching=matching, seed=seed
+    )
+    first = None if start is None else load_network(resolve(start), ContentUNet)
+    records = [record for folder in data for record in read_any(folder)]
+    order = np.random.default_rng(0).permutation(len(records))[:photos]
+    persons = [] if people is None else person_records(people)
+    method = AttributeVectorMethod(model, vectors, device="cpu")
+    workers = join_workers(pick_device(device))
+    if not workers.first:
+        workers.wait()  # The first process makes the pairs; the others find them there.
+    with progress("making pairs", None) as advance:
+        files = make_pairs(
+            [records[i] for i in order], persons, method, cache, jobs=jobs, progress=advance
+        )
+    objective = ContentObjective(files, config, start=first, workers=workers)
+    if not workers.first:
+        Trainer(objective, out).run()
+        return
+    note(
+        f"{len(objective.pairs):,} pairs, {len(objective.edits):,} edits without a target,"
+        f" {len(objective.held_out):,} held-out pairs"
+    )
+    workers.wait()
+    metrics = _run(Trainer(objective, out))
+    if metrics:
+        note(f"mean distance from held-out photos: {metrics['held_out_l1']:.4f}")
 
 
 @app.command("classifier")

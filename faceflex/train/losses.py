@@ -70,3 +70,30 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     """Return the (B,) means of (B, 1, h, w) values, weighted by (B, 1, S, S) at their places."""
     small = F.avg_pool2d(weight, weight.shape[-1] // values.shape[-1])
     return (values * small).sum(dim=(1, 2, 3)) / (small.sum(dim=(1, 2, 3)) + 1e-6)
+
+
+def pooled_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of (B, C, h, w) values over a batch, weighted by (B, 1, H, W): a scalar.
+
+    Unlike :func:`weighted_mean`, pictures of more weight count more.
+    """
+    size = (values.shape[-2], values.shape[-1])
+    small = F.adaptive_avg_pool2d(weight, size)
+    return (values * small).sum() / (small.sum() * values.shape[1]).clamp_min(1e-6)
+
+
+def pyramid_l1(output: Tensor, target: Tensor, weight: Tensor, scales: tuple[int, ...]) -> Tensor:
+    """Return the L1 distance of pictures averaged over squares of each of ``scales``, summed."""
+    total = output.new_zeros(())
+    for k in scales:
+        a, b, w = (F.avg_pool2d(v, k) if k > 1 else v for v in (output, target, weight))
+        total = total + pooled_mean((a - b).abs(), w)
+    return total
+
+
+def gradient_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the L1 distance of differences between neighbours, along rows and columns."""
+    residual = output - target
+    across = residual[..., 1:] - residual[..., :-1]
+    down = residual[..., 1:, :] - residual[..., :-1, :]
+    return pooled_mean(across.abs(), weight[..., 1:]) + pooled_mean(down.abs(), weight[..., 1:, :])

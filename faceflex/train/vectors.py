@@ -15,6 +15,7 @@ from faceflex.methods.directions import ESTIMATORS, VERSIONS, auc_score, estimat
 from faceflex.methods.vectors import AttributeVectors, describe
 
 _MIN_HELD_OUT = 5  # Held-out faces of either class that an AUC needs.
+_AGE_RIDGE = 30.0
 _PARTS = (MOUTH, RIGHT_EYE, LEFT_EYE)
 FACES_FOR_READOUT = 3000
 """From so many faces on, the linear readout of landmarks is reliable."""
@@ -80,6 +81,10 @@ def build_vectors(
     z, held_out_z = z[~held_out], z[held_out]
     train = {name: values[~held_out] for name, values in labels.items()}
     probes = dict(base.linear_probes) if base is not None else {}
+    age_probe = base.age_probe if base is not None else None
+    ages = np.array([r.labels.get("age", np.nan) for r in faces.records])[~held_out]
+    if int((~np.isnan(ages)).sum()) >= FACES_FOR_READOUT:
+        age_probe = fit_age_probe(z[~np.isnan(ages)], ages[~np.isnan(ages)])
     versions_by_name, info = {}, {}
     kinds = _expression_components(faces)[~held_out]
     expressions = set(expression_names())
@@ -99,7 +104,14 @@ def build_vectors(
         probes[name] = probe[:, 0].astype(np.float32)
         auc = _auc(held_out_z @ probe[:, 0], labels[name][held_out])
         info[name] = describe(vectors, gap, train[name], auc, estimator)
-    return AttributeVectors(versions_by_name, info, model_id, readout, probes)
+    return AttributeVectors(versions_by_name, info, model_id, readout, probes, age_probe)
+
+
+def fit_age_probe(latents: NDArray[np.floating], ages: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return weights and intercept (D + 1,) that predict years (N,) from latents (N, D)."""
+    both = np.column_stack([latents, np.ones(len(latents))]).astype(np.float64)
+    gram = both.T @ both + _AGE_RIDGE * np.eye(both.shape[1])
+    return np.float32(np.linalg.solve(gram, both.T @ ages))
 
 
 def _auc(scores: NDArray[np.floating], truth: NDArray[np.int8]) -> float | None:
