@@ -204,8 +204,8 @@ def content(
     steps: StepsOption = 5000,
     batch: BatchOption = 16,
     rate: RateOption = 1e-3,
-    adversary: Annotated[float, typer.Option(help="Weight of the discriminator.")] = 0.15,
-    matching: Annotated[float, typer.Option(help="Weight of feature matching.")] = 0.5,
+    adversary: Annotated[float, typer.Option(help="Weight of the discriminator.")] = 0.03,
+    matching: Annotated[float, typer.Option(help="Weight of feature matching.")] = 0.6,
     model: Annotated[str, typer.Option(metavar="NAME|FILE", help="Face model of the trips.")] = (
         "vae"
     ),

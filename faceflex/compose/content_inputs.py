@@ -11,6 +11,9 @@ from faceflex.compose.mouth_maps import MouthMaps, fill_hole, grid_coordinates, 
 from faceflex.faces.landmark_groups import CHEEKS
 from faceflex.faces.lips import Lips
 
+NOISE = 0.25
+"""Standard deviation of the noise in the hole."""
+
 _CHEEK = 5  # Half the side of the square of a cheek that is looked at, pixels of the window.
 _GRID_BLUR = 0.6
 _MOST_GAP = 12.0
@@ -103,7 +106,7 @@ def network_planes(base: Floats, maps: MouthMaps, noise: Floats) -> Floats:
     maps
         The mouth's maps.
     noise
-        (h, w) standard normal; it counts in the hole alone.
+        (h, w) standard normal; it counts in the hole alone, and there little.
     """
-    grain = (noise * maps.hole)[None]
+    grain = (np.float32(NOISE) * noise * maps.hole)[None]
     return np.concatenate([base.transpose(2, 0, 1), maps.stacked(), grain]).astype(np.float32)

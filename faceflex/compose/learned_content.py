@@ -50,7 +50,6 @@ _LIP_EDGE = 0.8  # Pixels of the crop over which a lip's edge passes into teeth 
 _VARIETY = 0.25  # How different mouths are, as a share of how different real ones are.
 _REDDEST = 90  # Percentile of the redness around the mouth.
 _GRAY = 0.04  # Mean chroma, as a share of the brightness: photos below are more or less gray.
-_NOISE = 0.25  # Less than in training: teeth are more regular so.
 _USUAL_AGE = 35.0
 
 Floats = NDArray[np.float32]
@@ -85,8 +84,7 @@ class ContentNetwork(Protocol):
 @cache
 def _noise(seed: int) -> Floats:
     """Return the noise (128, 160) of a seed: the same for all strengths."""
-    normal = np.random.default_rng(seed).standard_normal((HEIGHT, WIDTH), np.float32)
-    return np.float32(_NOISE) * normal
+    return np.random.default_rng(seed).standard_normal((HEIGHT, WIDTH), np.float32)
 
 
 class LearnedContent:

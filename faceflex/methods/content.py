@@ -30,7 +30,7 @@ class LazyContentNetwork:
     """The network of a file, loaded when it is first needed, for several threads.
 
     Sent to another process, it arrives without its weights and loads them there; equal ones are one
-    in that process. It computes on the CPU: a tenth of a billion multiplications are not worth the
+    in that process. It computes on the CPU: half a billion multiplications are not worth the
     way to an accelerator.
 
     Parameters

@@ -64,8 +64,8 @@ class ContentTraining(TrainConfig):
     adversary_from: int = 800
     adversary_rise: int = 500
     adversary_rate: float = 5e-4
-    adversary: float = 0.15
-    matching: float = 0.5
+    adversary: float = 0.03
+    matching: float = 0.6
     edges: float = 4.0
     edits: int = 6
     stay: float = 2.0
