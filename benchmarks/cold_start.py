@@ -59,11 +59,15 @@ def enlarged(megapixels: float, path: Path) -> Path:
     return path
 
 
-def timed(command: list[str], folder: str) -> tuple[float, float]:
+def timed(command: list[str], folder: str, checkout: Path | None = None) -> tuple[float, float]:
     """Run a command in ``folder``; return its seconds, and its peak memory in MiB."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | ({"PYTHONPATH": str(checkout)} if checkout else {}),
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -78,6 +82,7 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float)
     parser.add_argument("--samples", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--against", type=Path, help="checkout of another version, edited with too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         photo = options.photo.resolve()
@@ -96,10 +101,13 @@ def main() -> None:
             "floor": [sys.executable, "-c", FLOOR, str(photo), outputs],
             "edit": [*faceflex, "edit", str(photo), *sweep],
         }
+        if options.against:
+            commands["other"] = commands["edit"]
         results: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for _ in range(options.rounds + 1):
             for name, command in commands.items():
-                results[name].append(timed(command, folder))
+                checkout = options.against.resolve() if name == "other" else None
+                results[name].append(timed(command, folder, checkout))
         with Image.open(photo) as picture:
             size = f"{picture.width}x{picture.height}"
     medians = {name: statistics.median(s for s, _ in rows[1:]) for name, rows in results.items()}
@@ -110,6 +118,8 @@ def main() -> None:
         "edit_over_floor": round(medians["edit"] / medians["floor"], 2),
         "peak_mib": round(max(peak for _, peak in results["edit"])),
     }
+    if options.against:
+        report["edit_over_other"] = round(medians["edit"] / medians["other"], 3)
     sys.stdout.write(json.dumps(report) + "\n")
 
 
