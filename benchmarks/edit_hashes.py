@@ -28,13 +28,13 @@ EDITS = (
 )
 
 
-def hash_edits(photos: list[Path]) -> dict[str, dict[str, str]]:
+def hash_edits(photos: list[Path], more: list[str]) -> dict[str, dict[str, str]]:
     """Return, for each edit and photo, the hash of the output's pixels."""
     hashes: dict[str, dict[str, str]] = {}
     for edit in EDITS:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "faceflex", "edit", *map(str, photos)]
-            subprocess.run([*command, "--set", edit, "--out", folder, "--offline"], check=True)
+            subprocess.run([*command, "--set", edit, "--out", folder, *more], check=True)
             hashes[edit] = {}
             for photo in photos:
                 output = Path(folder) / f"{photo.stem}-edited{photo.suffix}"
@@ -59,13 +59,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="*", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--options", default="", help="more options of faceflex edit")
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("A", "B"))
     options = parser.parse_args()
     if options.compare:
         print_comparison(*options.compare)
         return
     photos = [f for p in options.photos for f in (sorted(p.iterdir()) if p.is_dir() else [p])]
-    text = json.dumps(hash_edits(photos), indent=1)
+    text = json.dumps(hash_edits(photos, options.options.split()), indent=1)
     if options.out:
         options.out.write_text(text)
     else:
