@@ -26,11 +26,11 @@ from PIL import Image
 with atheris.instrument_imports(include=["faceflex", "pickle"]):
     from faceflex.data.readers import read_celeba, read_labels
     from faceflex.errors import FaceflexError
+    from faceflex.faces.dlib_format import check_predictor, read_predictor
     from faceflex.faces.trees import TreeCascade
     from faceflex.methods.vectors import AttributeVectors
     from faceflex.models.pickles import read_pickled_arrays
     from faceflex.photo import exif, formats, iptc, metadata, parts
-    from faceflex.faces.dlib_format import check_predictor, read_predictor
 
 from tests import hostile
 

@@ -1,4 +1,4 @@
-"""Attribute vectors as a way to edit: every model cuts its own input, geometry is the template's."""
+"""Attribute vectors as a way to edit: each model cuts its own input, in the template's geometry."""
 
 from __future__ import annotations
 
