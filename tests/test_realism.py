@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from faceflex.cli.app import app
 from faceflex.errors import UsageError
-from faceflex.evaluate import realism_network
+from faceflex.evaluate import realism, realism_network
 from faceflex.evaluate.realism import (
     FOLDS,
     MIN_FACES,
@@ -22,19 +24,17 @@ from faceflex.evaluate.realism import (
 from faceflex.evaluate.realism_faces import PLACES, cut_face, person_of
 from faceflex.evaluate.realism_network import RealismTraining
 from faceflex.faces.align import transform_points
-from tests.conftest import ROOT
-from tests.test_cli import failed_well, lines
+from tests.test_cli import failed_well
 
-QUICK = RealismTraining(epochs=12, batch=12)
-EXAMPLES = ("portrait", "smile")
+QUICK = RealismTraining(epochs=10, batch=12)
 
 
 @pytest.fixture(scope="module")
 def people(editor, portrait, smile):
-    """Two people at a third of their size, with landmarks."""
+    """Two people made small, with landmarks."""
     found = []
     for rgb in (portrait.rgb, smile):
-        small = cv2.resize(rgb, (440, 440), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(rgb, (260, 260), interpolation=cv2.INTER_AREA)
         found.append((small, editor.finder.find(small)[0].points))
     return found
 
@@ -43,17 +43,19 @@ def taken(people, number):
     """Return one of the people, seen anew: turned, shifted, lit and grained in another way."""
     rgb, points = people[number % len(people)]
     rng = np.random.default_rng(number)
-    matrix = cv2.getRotationMatrix2D((220, 220), rng.normal(0, 4), rng.uniform(0.9, 1.1))
-    photo = cv2.warpAffine(rgb, matrix, (440, 440)) * rng.uniform(0.7, 1.1, 3)
+    matrix = cv2.getRotationMatrix2D((130, 130), rng.normal(0, 4), rng.uniform(0.9, 1.1))
+    photo = cv2.warpAffine(rgb, matrix, (260, 260)) * rng.uniform(0.7, 1.1, 3)
     photo = np.clip(photo + rng.normal(0, 3, photo.shape), 0, 255).astype(np.uint8)
-    return photo, (transform_points(matrix, points) + rng.normal(0, 1, (68, 2))).astype(np.float32)
+    return photo, (transform_points(matrix, points) + rng.normal(0, 0.6, (68, 2))).astype(
+        np.float32
+    )
 
 
 def smeared(photo, points):
     """Return the photo with a smeared mouth, as a bad edit leaves it."""
     mouth = np.zeros(photo.shape[:2], np.uint8)
     cv2.fillConvexPoly(mouth, cv2.convexHull(points[48:60].astype(np.int32)), 1)
-    return np.where(mouth[..., None] > 0, cv2.GaussianBlur(photo, (0, 0), 6), photo)
+    return np.where(mouth[..., None] > 0, cv2.GaussianBlur(photo, (0, 0), 4), photo)
 
 
 def faces(people, numbers, edit=None):
@@ -151,51 +153,59 @@ def test_names_of_persons():
     assert person_of("other.png", r"[0-9]+") == "other"
 
 
-def test_the_command_tells_edits_from_photos(run, tmp_path, people):
-    for side, start, edit in (("real", 0, None), ("edited", MIN_FACES, smeared)):
+@pytest.fixture
+def folders(tmp_path, people):
+    """Folders ``real`` and ``edited`` of five photos each, with four faces in a row."""
+    for side, edit in (("real", None), ("edited", smeared)):
         (tmp_path / side).mkdir()
-        for number in range(start, start + MIN_FACES):
-            photo, points = taken(people, number)
-            picture = edit(photo, points) if edit else photo
-            Image.fromarray(picture).save(tmp_path / side / f"{number:02d}.png")
-    words = ("evaluate", "realism", "real", "--edited", "edited")
-    done = run(*words, "--json")
-    assert done.returncode == 0, done.stderr
-    (row,) = lines(done)
-    assert (row["real"], row["edited"], row["place"]) == (MIN_FACES, MIN_FACES, "mouth")
+        for number in range(5):
+            row = []
+            for face in range(4 * number, 4 * number + 4):
+                photo, points = taken(people, face + (edit is not None) * MIN_FACES)
+                row.append(cv2.resize(edit(photo, points) if edit else photo, (160, 160)))
+            Image.fromarray(np.hstack(row)).save(tmp_path / side / f"{side}{number}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Run ``faceflex`` in this process, with short trainings."""
+    monkeypatch.setattr(realism, "RealismTraining", lambda: RealismTraining(epochs=1))
+    return lambda *words: CliRunner().invoke(app, [str(w) for w in words])
+
+
+def test_the_command_tells_edits_from_photos(command, folders):
+    words = ("evaluate", "realism", folders / "real", "--edited", folders / "edited")
+    done = command(*words, "--json")
+    assert done.exit_code == 0, done.output
+    row = json.loads(done.stdout)
+    assert (row["real"], row["edited"], row["place"], row["seed"]) == (20, 20, "mouth", 0)
     assert row["low"] <= row["auc"] <= row["high"] <= 1
-    assert row["auc"] > row["covered"]["auc"]
-    failed_well(run(*words[:3], "--edited", "edited/20.png"), 2, "1 edited face", "20")
+    shown = command(*words).stdout
+    assert f"{row['auc']:.3f} ({row['low']:.2f}-{row['high']:.2f})" in shown
+    assert f"{row['covered']['auc']:.3f}" in shown
+
+
+def test_words_of_the_command_are_checked(run, folders):
+    words = ("evaluate", "realism", "real", "--edited", "edited")
+    failed_well(run(*words[:4], "edited/edited0.png"), 2, "4 edited faces", "20")
     failed_well(run(*words, "--person", "("), 2, "--person", "regular expression")
+    failed_well(run(*words, "--person", "real|edited"), 2, "1 person", "5 folds")
     failed_well(run(*words, "--place", "nose"), 2, "--place", "mouth")
-    failed_well(run(*words[:4], "real"), 2, "real/00.png", "among the real photos")
+    failed_well(run(*words[:4], "real"), 2, "real0.png", "among the real photos")
 
 
-def test_a_report_tells_how_realistic_its_edits_are(run, tmp_path, people):
-    few = tmp_path / "few"
-    few.mkdir()
-    for number in range(MIN_FACES):
-        Image.fromarray(taken(people, number)[0]).save(few / f"{number}.png")
-    words = (
-        "evaluate",
-        "edits",
-        "--attr",
-        "Smiling",
-        "--range",
-        "1",
-        "1.5",
-        "1",
-        "--out",
-        "report",
-    )
-    photo = ROOT / "examples" / "portrait.jpg"
-    failed_well(run(*words, few, "--against", photo), 2, "1 real face", "20")
-    done = run(*words, photo, "--against", "few")
-    assert done.returncode == 0, done.stderr
-    assert "realism is not measured: 1 edited face" in done.stderr
-    done = run(*words, "few", "--against", "few", "--overwrite", "--person", "few/([0-9]+)")
-    assert done.returncode == 0, done.stderr
-    (line,) = json.loads((tmp_path / "report" / "report.json").read_text())["strengths"]
-    assert line["realism"]["edited"] == line["realism"]["real"] == MIN_FACES
+def test_a_report_tells_how_realistic_its_edits_are(command, folders):
+    words = ("--attr", "Smiling", "--range", "1", "1.5", "1", "--out", folders / "report")
+    edits, real = ("evaluate", "edits", *words), folders / "real"
+    done = command(*edits, real, "--against", real / "real0.png")
+    assert "4 real faces" in str(done.exception)
+    done = command(*edits, real / "real0.png", "--against", folders / "edited")
+    assert done.exit_code == 0, done.output
+    assert "realism is not measured: 4 edited faces" in done.stderr
+    done = command(*edits, real, "--against", folders / "edited", "--overwrite")
+    assert done.exit_code == 0, done.output
+    (line,) = json.loads((folders / "report" / "report.json").read_text())["strengths"]
+    assert line["realism"]["edited"] == line["realism"]["real"] == 20
     assert 0 <= line["realism"]["covered"]["auc"] <= 1
     assert f"told from real {line['realism']['auc']:.3f}" in done.stderr

@@ -44,7 +44,8 @@ class Place:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width of a window with its margin, in its own pixels."""
-        return tuple(round(n * self.scale) + 2 * MARGIN for n in (self.height, self.width))  # type: ignore[return-value]
+        height, width = (round(n * self.scale) for n in (self.height, self.width))
+        return height + 2 * MARGIN, width + 2 * MARGIN
 
     @property
     def covered(self) -> tuple[slice, slice]:
@@ -58,8 +59,8 @@ class Place:
 
 
 PLACES = {
-    "mouth": Place(28.5, 61.5, 70, 60, 1.6, (33, 76, 94, 114)),
-    "face": Place(-4.5, -4.5, 136, 136, 1.0, (5, 5, 122, 126)),
+    "mouth": Place(28.5, 61.5, 70, 60, 1.0, (33, 76, 94, 114)),
+    "face": Place(-4.5, -4.5, 136, 136, 0.75, (5, 5, 122, 126)),
 }
 """By name: the ``mouth``, from the tip of the nose to the chin; the whole ``face``, of which the
 control leaves the surroundings alone."""

@@ -40,7 +40,7 @@ class RealismTraining:
         Networks for each fold, whose logits are averaged.
     """
 
-    epochs: int = 24
+    epochs: int = 40
     batch: int = 24
     rate: float = 3e-3
     networks: int = 1
