@@ -22,10 +22,12 @@ from faceflex.compose.change import FaceChange
 from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.lips import Lips
 from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.landmark_readout import landmark_targets
+from faceflex.methods.smile_motion import SmileMotion
 from faceflex.models.model_id import read_id
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from faceflex.models.codec import Codec
     from faceflex.models.vae import VAE
 
+_SMILE = "Smiling"  # Its motion is the person's own, not read from the latent.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
 _MEASURED = 2.5  # Strengths up to this were measured.
 
@@ -63,10 +66,17 @@ class FaceCode:
 
 @dataclass(frozen=True)
 class _Step:
-    """A latent offset (D,), and how what it changes gets into the photo."""
+    """A latent offset (D,), and how what it changes gets into the photo.
+
+    ``read`` is the part of the offset from which motion is read; the rest of it is a smile of
+    strength ``smile`` and kind ``kind``, whose motion was learned.
+    """
 
     offset: NDArray[np.float32]
     style: AttributeStyle
+    read: NDArray[np.float32]
+    smile: float = 0.0
+    kind: int = 0
 
 
 class AttributeVectorMethod:
@@ -85,6 +95,9 @@ class AttributeVectorMethod:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     seed
         Fixes which versions of a vector are drawn as variants.
+    smile_motion
+        Registered name or path of what moves faces that smile; None: motion is read from the latent
+        as for all other attributes.
     """
 
     name = "attribute-vectors"
@@ -97,13 +110,16 @@ class AttributeVectorMethod:
         condition_on: Sequence[str] = (),
         device: str = "auto",
         seed: int = 0,
+        smile_motion: str | Path | None = "smile-motion",
     ) -> None:
         self._model_name, self._vectors_name = model, vectors
+        self._smile_motion_name = smile_motion
         self._condition_on, self._device, self._seed = tuple(condition_on), device, seed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        key = (self._model_name, self._vectors_name, self._condition_on, self._device, self._seed)
-        return _shared_method, key
+        names = (self._model_name, self._vectors_name)
+        options = (self._condition_on, self._device, self._seed, self._smile_motion_name)
+        return _shared_method, (*names, *options)
 
     @cached_property
     def model(self) -> VAE:
@@ -138,6 +154,12 @@ class AttributeVectorMethod:
         return self._vectors_name
 
     @cached_property
+    def smile_motion(self) -> SmileMotion | None:
+        """How people smile; None where that is read from the latent."""
+        name = self._smile_motion_name
+        return None if name is None else SmileMotion.load(resolve(name))
+
+    @cached_property
     def fingerprints(self) -> Mapping[str, str]:
         """The face model's id; known without loading it."""
         return {"model": read_id(resolve(self._model_name))}
@@ -163,7 +185,7 @@ class AttributeVectorMethod:
 
     def load(self) -> None:
         """Load model and vectors now."""
-        _ = self.codec, self.vectors
+        _ = self.codec, self.vectors, self.smile_motion
 
     def resolve(self, settings: Mapping[str, float]) -> Settings:
         """Return settings under the attributes' proper names.
@@ -232,16 +254,23 @@ class AttributeVectorMethod:
         """Return what a shot adds to a latent: first what moves nothing, then what moves."""
         offsets = np.zeros((2, self.vectors.width), np.float32)
         groups: tuple[dict[str, float], dict[str, float]] = ({}, {})
+        read, smile, kind = np.zeros(self.vectors.width, np.float32), 0.0, 0
         for name, strength in shot.settings:
             moves = int(style_of(name).moves)
-            offsets[moves] += np.float32(strength) * self._vector(name, shot)
+            part = np.float32(strength) * self._vector(name, shot)
+            offsets[moves] += part
             groups[moves][name] = strength
-        steps = (_Step(o, blend_styles(g)) for o, g in zip(offsets, groups, strict=True))
+            if name == _SMILE and self.smile_motion is not None:
+                smile, kind = strength, shot.variant if _varies(name, shot) else 0
+            elif moves:
+                read += part
+        still, moving = (blend_styles(g) for g in groups)
+        steps = (_Step(offsets[0], still, read), _Step(offsets[1], moving, read, smile, kind))
         return [step for step in steps if step.offset.any()]
 
     def _vector(self, name: str, shot: Shot) -> NDArray[np.float32]:
         """Return the version (D,) of an attribute's vector that a shot asks for."""
-        if shot.variant == 0 or (shot.varied and name not in shot.varied):
+        if not _varies(name, shot):
             return self.vectors.mean(name)
         return self.vectors.variant(name, shot.variant, self._seed)
 
@@ -251,12 +280,7 @@ class AttributeVectorMethod:
         before, changes = code.decoded, []
         for step, latent in zip(steps, _latents(code, steps), strict=True):
             after = _to_template(next(decoded), code.to_template)
-            landmarks = lips = None
-            shift = self.vectors.landmark_shift(step.offset) if step.style.moves else None
-            if shift is not None:
-                landmarks, lips = landmark_targets(
-                    code.face.landmarks, shift, code.face.lips, sideways=step.style.sideways
-                )
+            landmarks, lips = self._targets(code.face, step)
             condition = self.condition(code, latent)
             style = step.style.transfer
             changes.append(FaceChange(before, after, landmarks, lips, style, condition))
@@ -271,6 +295,29 @@ class AttributeVectorMethod:
         """
         known = {"smile": self.vectors.smile_degree(latent), "age": self.vectors.age(code.latent)}
         return {name: value for name, value in known.items() if value is not None}
+
+    def _targets(
+        self, face: AlignedFace, step: _Step
+    ) -> tuple[NDArray[np.float32] | None, Lips | None]:
+        """Return where landmarks and lips go; None, None where nothing moves."""
+        if not step.style.moves:
+            return None, None
+        landmarks, lips = face.landmarks, face.lips
+        if step.smile and self.smile_motion is not None:
+            landmarks, lips = self.smile_motion.targets(
+                landmarks, lips, step.smile, step.kind, self._seed
+            )
+            if not step.read.any():
+                return landmarks, lips
+        shift = self.vectors.landmark_shift(step.read)
+        if shift is None:
+            return (landmarks, lips) if step.smile else (None, None)
+        return landmark_targets(landmarks, shift, lips, sideways=step.style.sideways)
+
+
+def _varies(name: str, shot: Shot) -> bool:
+    """Return whether a shot asks for a variant of an attribute."""
+    return shot.variant > 0 and (not shot.varied or name in shot.varied)
 
 
 def _latents(code: FaceCode, steps: Sequence[_Step]) -> Iterator[NDArray[np.float32]]:
@@ -307,8 +354,14 @@ def _shared_method(
     condition_on: tuple[str, ...],
     device: str,
     seed: int,
+    smile_motion: str | Path | None,
 ) -> AttributeVectorMethod:
     """Return this process' method of such a kind."""
     return AttributeVectorMethod(
-        model, vectors, condition_on=condition_on, device=device, seed=seed
+        model,
+        vectors,
+        condition_on=condition_on,
+        device=device,
+        seed=seed,
+        smile_motion=smile_motion,
     )
