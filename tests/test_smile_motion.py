@@ -207,7 +207,7 @@ def test_pairs_are_found_in_both_layouts(tmp_path: Path) -> None:
 def test_damaged_files_are_told(motion: SmileMotion, tmp_path: Path) -> None:
     path = tmp_path / "motion.safetensors"
     arrays = {k: np.zeros(3, np.float16) for k in ("mean", "to_smile", "to_neutral", "degree")}
-    arrays["modes"] = np.zeros((2, 3), np.float16)
+    arrays |= {"modes": np.zeros((2, 3), np.float16), "closed": np.zeros(3, np.float16)}
     write_arrays(path, arrays, {"kind": "faceflex-smile-motion-1"})
     with pytest.raises(AssetError, match="damaged"):
         SmileMotion.load(path)

@@ -8,7 +8,7 @@ nothing; what moves it is the next.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.landmark_readout import landmark_targets
 from faceflex.methods.smile_motion import SmileMotion
+from faceflex.methods.smile_targets import smile_targets
 from faceflex.models.model_id import read_id
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from faceflex.models.codec import Codec
     from faceflex.models.vae import VAE
 
-_SMILE = "Smiling"  # Its motion is the person's own, not read from the latent.
+_SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
+_OPEN = "Mouth_Slightly_Open"  # Set to 0, a smile keeps lips closed.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
 _MEASURED = 2.5  # Strengths up to this were measured.
 
@@ -56,27 +58,44 @@ class FaceCode:
         (128, 128, 3) float32 in [0, 1]: its decode, in the template's frame.
     to_template
         (2, 3) from the model's own crop to the template's; None where they are the same.
+    smiles
+        How certainly it smiles, 0 to 1.
     """
 
     face: AlignedFace
     latent: NDArray[np.float32]
     decoded: Crop
     to_template: NDArray[np.float64] | None
+    smiles: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Smile:
+    """The part of a step whose motion was learned.
+
+    ``offset`` (D,) is its part of the latent offset, ``kind`` its variant; ``closed``: lips meet.
+    """
+
+    offset: NDArray[np.float32]
+    strength: float
+    kind: int
+    closed: bool
 
 
 @dataclass(frozen=True)
 class _Step:
-    """A latent offset (D,), and how what it changes gets into the photo.
-
-    ``read`` is the part of the offset from which motion is read; the rest of it is a smile of
-    strength ``smile`` and kind ``kind``, whose motion was learned.
-    """
+    """A latent offset (D,), and how what it changes gets into the photo."""
 
     offset: NDArray[np.float32]
     style: AttributeStyle
-    read: NDArray[np.float32]
-    smile: float = 0.0
-    kind: int = 0
+    smile: _Smile | None = None
+
+    def of_face(self, code: FaceCode) -> _Step:
+        """Return the step for a face: a smile is taken away only as far as there is one."""
+        if self.smile is None or self.smile.strength >= 0 or code.smiles >= 1:
+            return self
+        smile = replace(self.smile, offset=np.float32(code.smiles) * self.smile.offset)
+        return replace(self, offset=self.offset - self.smile.offset + smile.offset, smile=smile)
 
 
 class AttributeVectorMethod:
@@ -232,7 +251,9 @@ class AttributeVectorMethod:
         if not np.isfinite(decodes).all():
             raise AssetError(f"{self._model_name}: damaged face model (its faces are not finite)")
         return [
-            FaceCode(face, latent, _to_template(decoded, matrix), matrix)
+            FaceCode(
+                face, latent, _to_template(decoded, matrix), matrix, self._smiles(face, latent)
+            )
             for face, latent, decoded, matrix in zip(faces, latents, decodes, matrices, strict=True)
         ]
 
@@ -242,37 +263,61 @@ class AttributeVectorMethod:
         """Yield, for each shot, the steps of each face; decodes many at a time."""
         batch = max(1, _LATENTS // max(1, 2 * len(codes)))
         for start in range(0, len(shots), batch):
-            steps = [self._steps(shot) for shot in shots[start : start + batch]]
+            faces = [
+                [_of_face(code, steps) for code in codes]
+                for steps in map(self._steps, shots[start : start + batch])
+            ]
             latents = [
-                latent for parts in steps for code in codes for latent in _latents(code, parts)
+                latent
+                for shot in faces
+                for code, steps in zip(codes, shot, strict=True)
+                for latent in _latents(code, steps)
             ]
             decoded: Iterator[Crop] = iter(self.codec.decode(np.array(latents)) if latents else ())
-            for parts in steps:
-                yield [self._face_changes(code, parts, decoded) for code in codes]
+            for shot in faces:
+                yield [
+                    self._face_changes(code, steps, decoded)
+                    for code, steps in zip(codes, shot, strict=True)
+                ]
 
     def _steps(self, shot: Shot) -> list[_Step]:
         """Return what a shot adds to a latent: first what moves nothing, then what moves."""
         offsets = np.zeros((2, self.vectors.width), np.float32)
         groups: tuple[dict[str, float], dict[str, float]] = ({}, {})
-        read, smile, kind = np.zeros(self.vectors.width, np.float32), 0.0, 0
+        smile = None
+        closed = dict(shot.settings).get(_OPEN, 1.0) <= 0
         for name, strength in shot.settings:
             moves = int(style_of(name).moves)
-            part = np.float32(strength) * self._vector(name, shot)
+            learned = name == _SMILE and self.smile_motion is not None
+            closes = learned and closed and strength > 0
+            part = np.float32(strength) * self._vector(name, shot, closed=closes)
             offsets[moves] += part
             groups[moves][name] = strength
-            if name == _SMILE and self.smile_motion is not None:
-                smile, kind = strength, shot.variant if _varies(name, shot) else 0
-            elif moves:
-                read += part
+            if learned:
+                smile = _Smile(part, strength, shot.variant * _varies(name, shot), closes)
         still, moving = (blend_styles(g) for g in groups)
-        steps = (_Step(offsets[0], still, read), _Step(offsets[1], moving, read, smile, kind))
-        return [step for step in steps if step.offset.any()]
+        return [_Step(offsets[0], still), _Step(offsets[1], moving, smile)]
 
-    def _vector(self, name: str, shot: Shot) -> NDArray[np.float32]:
+    def _vector(self, name: str, shot: Shot, *, closed: bool = False) -> NDArray[np.float32]:
         """Return the version (D,) of an attribute's vector that a shot asks for."""
+        vectors = self._closed_vectors if closed else self.vectors
         if not _varies(name, shot):
-            return self.vectors.mean(name)
-        return self.vectors.variant(name, shot.variant, self._seed)
+            return vectors.mean(name)
+        return vectors.variant(name, shot.variant, self._seed)
+
+    @cached_property
+    def _closed_vectors(self) -> AttributeVectors:
+        """The vectors without what open mouths are told by, where that is known."""
+        if _OPEN not in self.vectors.linear_probes:
+            return self.vectors
+        return self.vectors.condition_on([*self.vectors.conditions, _OPEN])
+
+    def _smiles(self, face: AlignedFace, latent: NDArray[np.float32]) -> float:
+        """Return how certainly a face smiles, 0 to 1; 1 where that is not known."""
+        if self.smile_motion is None:
+            return 1.0
+        known = self.vectors.smile_degree(latent)
+        return self.smile_motion.certainty(face.landmarks, face.lips, known)
 
     def _face_changes(
         self, code: FaceCode, steps: Sequence[_Step], decoded: Iterator[Crop]
@@ -280,7 +325,7 @@ class AttributeVectorMethod:
         before, changes = code.decoded, []
         for step, latent in zip(steps, _latents(code, steps), strict=True):
             after = _to_template(next(decoded), code.to_template)
-            landmarks, lips = self._targets(code.face, step)
+            landmarks, lips = self._targets(code, step)
             condition = self.condition(code, latent)
             style = step.style.transfer
             changes.append(FaceChange(before, after, landmarks, lips, style, condition))
@@ -297,27 +342,43 @@ class AttributeVectorMethod:
         return {name: value for name, value in known.items() if value is not None}
 
     def _targets(
-        self, face: AlignedFace, step: _Step
+        self, code: FaceCode, step: _Step
     ) -> tuple[NDArray[np.float32] | None, Lips | None]:
         """Return where landmarks and lips go; None, None where nothing moves."""
         if not step.style.moves:
             return None, None
-        landmarks, lips = face.landmarks, face.lips
-        if step.smile and self.smile_motion is not None:
-            landmarks, lips = self.smile_motion.targets(
-                landmarks, lips, step.smile, step.kind, self._seed
+        landmarks, lips, offset = code.face.landmarks, code.face.lips, step.offset
+        sideways, smile = step.style.sideways, step.smile
+        if smile is not None and self.smile_motion is not None:
+            landmarks, lips = smile_targets(
+                self.smile_motion,
+                landmarks,
+                lips,
+                smile.strength,
+                self.vectors.landmark_shift(smile.offset),
+                variant=smile.kind,
+                seed=self._seed,
+                closed=smile.closed,
+                certainty=code.smiles,
+                sideways=sideways,
             )
-            if not step.read.any():
+            offset = offset - smile.offset
+            if not offset.any():
                 return landmarks, lips
-        shift = self.vectors.landmark_shift(step.read)
+        shift = self.vectors.landmark_shift(offset)
         if shift is None:
-            return (landmarks, lips) if step.smile else (None, None)
-        return landmark_targets(landmarks, shift, lips, sideways=step.style.sideways)
+            return (landmarks, lips) if smile else (None, None)
+        return landmark_targets(landmarks, shift, lips, sideways=sideways)
 
 
 def _varies(name: str, shot: Shot) -> bool:
     """Return whether a shot asks for a variant of an attribute."""
     return shot.variant > 0 and (not shot.varied or name in shot.varied)
+
+
+def _of_face(code: FaceCode, steps: Sequence[_Step]) -> list[_Step]:
+    """Return the steps that change a face."""
+    return [step for step in (s.of_face(code) for s in steps) if step.offset.any()]
 
 
 def _latents(code: FaceCode, steps: Sequence[_Step]) -> Iterator[NDArray[np.float32]]:

@@ -79,6 +79,8 @@ class SmileMotionConfig:
     small
         How far small smiles count more than large ones, 0 to 1: at 1 each counts by the share of
         its way that is missed.
+    closed_prior
+        How many smiles that are like all others are counted beside those whose lips meet.
     """
 
     ridge: float = 3.0
@@ -86,6 +88,7 @@ class SmileMotionConfig:
     balance: float = 0.5
     modes: int = 8
     small: float = 1.0
+    closed_prior: float = 4.0
 
 
 def find_pairs(root: Path) -> list[tuple[str, Path, Path]]:
@@ -256,12 +259,15 @@ def fit_smile_motion(
     left = way - ((neutral - mean) @ to_smile[:-1] + to_smile[-1])
     _, spread, modes = np.linalg.svd(left * np.sqrt(w / w.sum())[:, None], full_matrices=False)
     kept = spread[: config.modes, None] * modes[: config.modes]
+    meets = w * [not lips_apart(code) for code in smiling]
+    closed = meets @ left / (meets.sum() + config.closed_prior * w.mean())
     return SmileMotion(
         mean.astype(np.float32),
         to_smile,
         _ridge(x - mean, relax, weight, config.ridge),
         _ridge(x - mean, degree, weight, config.degree_ridge)[:, 0],
         kept.astype(np.float32).reshape(-1, OUTPUTS),
+        closed.astype(np.float32),
     )
 
 
