@@ -8,7 +8,6 @@ nothing; what moves it is the next.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +22,18 @@ from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.lips import Lips
-from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
+from faceflex.methods.attribute_styles import blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.landmark_readout import landmark_targets
+from faceflex.methods.latent_steps import (
+    Crop,
+    FaceCode,
+    LatentStep,
+    SmileStep,
+    latents_after,
+    steps_of_face,
+)
 from faceflex.methods.smile_motion import SmileMotion
 from faceflex.methods.smile_targets import smile_targets
 from faceflex.models.model_id import read_id
@@ -40,62 +47,6 @@ _SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
 _OPEN = "Mouth_Slightly_Open"  # Set to 0, a smile keeps lips closed.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
 _MEASURED = 2.5  # Strengths up to this were measured.
-
-Crop = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class FaceCode:
-    """A face as this method knows it.
-
-    Attributes
-    ----------
-    face
-        The aligned face.
-    latent
-        (D,) float32 posterior mean.
-    decoded
-        (128, 128, 3) float32 in [0, 1]: its decode, in the template's frame.
-    to_template
-        (2, 3) from the model's own crop to the template's; None where they are the same.
-    smiles
-        How certainly it smiles, 0 to 1.
-    """
-
-    face: AlignedFace
-    latent: NDArray[np.float32]
-    decoded: Crop
-    to_template: NDArray[np.float64] | None
-    smiles: float = 1.0
-
-
-@dataclass(frozen=True)
-class _Smile:
-    """The part of a step whose motion was learned.
-
-    ``offset`` (D,) is its part of the latent offset, ``kind`` its variant; ``closed``: lips meet.
-    """
-
-    offset: NDArray[np.float32]
-    strength: float
-    kind: int
-    closed: bool
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A latent offset (D,), and how what it changes gets into the photo."""
-
-    offset: NDArray[np.float32]
-    style: AttributeStyle
-    smile: _Smile | None = None
-
-    def of_face(self, code: FaceCode) -> _Step:
-        """Return the step for a face: a smile is taken away only as far as there is one."""
-        if self.smile is None or self.smile.strength >= 0 or code.smiles >= 1:
-            return self
-        smile = replace(self.smile, offset=np.float32(code.smiles) * self.smile.offset)
-        return replace(self, offset=self.offset - self.smile.offset + smile.offset, smile=smile)
 
 
 class AttributeVectorMethod:
@@ -264,14 +215,14 @@ class AttributeVectorMethod:
         batch = max(1, _LATENTS // max(1, 2 * len(codes)))
         for start in range(0, len(shots), batch):
             faces = [
-                [_of_face(code, steps) for code in codes]
+                [steps_of_face(code, steps) for code in codes]
                 for steps in map(self._steps, shots[start : start + batch])
             ]
             latents = [
                 latent
                 for shot in faces
                 for code, steps in zip(codes, shot, strict=True)
-                for latent in _latents(code, steps)
+                for latent in latents_after(code, steps)
             ]
             decoded: Iterator[Crop] = iter(self.codec.decode(np.array(latents)) if latents else ())
             for shot in faces:
@@ -280,7 +231,7 @@ class AttributeVectorMethod:
                     for code, steps in zip(codes, shot, strict=True)
                 ]
 
-    def _steps(self, shot: Shot) -> list[_Step]:
+    def _steps(self, shot: Shot) -> list[LatentStep]:
         """Return what a shot adds to a latent: first what moves nothing, then what moves."""
         offsets = np.zeros((2, self.vectors.width), np.float32)
         groups: tuple[dict[str, float], dict[str, float]] = ({}, {})
@@ -294,9 +245,9 @@ class AttributeVectorMethod:
             offsets[moves] += part
             groups[moves][name] = strength
             if learned:
-                smile = _Smile(part, strength, shot.variant * _varies(name, shot), closes)
+                smile = SmileStep(part, strength, shot.variant * _varies(name, shot), closes)
         still, moving = (blend_styles(g) for g in groups)
-        return [_Step(offsets[0], still), _Step(offsets[1], moving, smile)]
+        return [LatentStep(offsets[0], still), LatentStep(offsets[1], moving, smile)]
 
     def _vector(self, name: str, shot: Shot, *, closed: bool = False) -> NDArray[np.float32]:
         """Return the version (D,) of an attribute's vector that a shot asks for."""
@@ -320,10 +271,10 @@ class AttributeVectorMethod:
         return self.smile_motion.certainty(face.landmarks, face.lips, known)
 
     def _face_changes(
-        self, code: FaceCode, steps: Sequence[_Step], decoded: Iterator[Crop]
+        self, code: FaceCode, steps: Sequence[LatentStep], decoded: Iterator[Crop]
     ) -> list[FaceChange]:
         before, changes = code.decoded, []
-        for step, latent in zip(steps, _latents(code, steps), strict=True):
+        for step, latent in zip(steps, latents_after(code, steps), strict=True):
             after = _to_template(next(decoded), code.to_template)
             landmarks, lips = self._targets(code, step)
             condition = self.condition(code, latent)
@@ -342,7 +293,7 @@ class AttributeVectorMethod:
         return {name: value for name, value in known.items() if value is not None}
 
     def _targets(
-        self, code: FaceCode, step: _Step
+        self, code: FaceCode, step: LatentStep
     ) -> tuple[NDArray[np.float32] | None, Lips | None]:
         """Return where landmarks and lips go; None, None where nothing moves."""
         if not step.style.moves:
@@ -356,7 +307,7 @@ class AttributeVectorMethod:
                 lips,
                 smile.strength,
                 self.vectors.landmark_shift(smile.offset),
-                variant=smile.kind,
+                variant=smile.variant,
                 seed=self._seed,
                 closed=smile.closed,
                 certainty=code.smiles,
@@ -374,19 +325,6 @@ class AttributeVectorMethod:
 def _varies(name: str, shot: Shot) -> bool:
     """Return whether a shot asks for a variant of an attribute."""
     return shot.variant > 0 and (not shot.varied or name in shot.varied)
-
-
-def _of_face(code: FaceCode, steps: Sequence[_Step]) -> list[_Step]:
-    """Return the steps that change a face."""
-    return [step for step in (s.of_face(code) for s in steps) if step.offset.any()]
-
-
-def _latents(code: FaceCode, steps: Sequence[_Step]) -> Iterator[NDArray[np.float32]]:
-    """Yield a face's latent (D,) after each step."""
-    latent = code.latent
-    for step in steps:
-        latent = latent + step.offset
-        yield latent
 
 
 def _to_template(decoded: Crop, matrix: NDArray[np.float64] | None) -> Crop:
