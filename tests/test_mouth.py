@@ -160,7 +160,7 @@ def test_closing_a_smile_leaves_no_teeth(editor, smile):
 
 
 def test_teeth_stay_where_they_are_while_lips_close_over_them(editor, smile):
-    face, half = edited(editor, smile, Smiling=-0.6)
+    face, half = edited(editor, smile, Smiling=-0.4)
     points = face.face.points
     x, y = np.round(points[62] * 0.5 + points[66] * 0.5).astype(int)
     where = (slice(y - 4, y + 4), slice(x - 30, x + 30))
@@ -199,8 +199,10 @@ def test_a_smile_keeps_the_tone_and_shows_no_seam(editor, portrait, smile, stren
     points = face.face.points
     assert measures.colour_change(photo, changed, points) < 3
     assert measures.seam(photo, changed, points) < 1.03
-    hull = measures.area(photo.shape, points)
-    kept = measures.sharpness(changed, hull) / measures.sharpness(photo, hull)
+    # Beside the mouth, whose teeth appear and disappear.
+    mouth = measures.area(photo.shape, points[48:60]).astype(np.uint8)
+    skin = measures.area(photo.shape, points) & (cv2.dilate(mouth, np.ones((15, 15))) == 0)
+    kept = measures.sharpness(changed, skin) / measures.sharpness(photo, skin)
     assert 0.8 < kept < 1.25
 
 

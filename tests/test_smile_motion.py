@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from importlib import resources
 from itertools import pairwise
@@ -14,9 +15,14 @@ from numpy.typing import NDArray
 from faceflex.compose.warp import estimate_warp
 from faceflex.data.template import MIRROR
 from faceflex.errors import AssetError, UsageError
+from faceflex.evaluate.edits import Instruments
 from faceflex.faces.align import SIZE, template
 from faceflex.faces.lips import CLOSED_GAP, Lips, lips_from_landmarks
+from faceflex.methods.attribute_vectors import AttributeVectorMethod
+from faceflex.methods.base import Shot
+from faceflex.methods.landmark_readout import landmark_targets
 from faceflex.methods.smile_motion import SmileMotion
+from faceflex.methods.smile_targets import smile_targets
 from faceflex.tensors import write_arrays
 from faceflex.train.smile_motion import (
     SmilePair,
@@ -139,6 +145,34 @@ def test_smilers_return_to_neutral_and_stop_there(motion: SmileMotion) -> None:
         assert np.array_equal(further[0], points)
 
 
+def test_a_smile_with_lips_that_meet(motion: SmileMotion) -> None:
+    """Corners rise and go out, as in other smiles; open lips close."""
+    for face in FACES:
+        points, lips = motion.targets(*face, 1.0, closed=True)
+        assert lips.gap == 0
+        shift = (points - face[0]) / 46.5
+        assert -shift[[48, 54], 1].mean() > 0.03
+        assert (shift[54, 0] - shift[48, 0]) / 2 > 0.03
+        apart = motion.targets(*face, 1.0)
+        assert apart[0][57, 1] > points[57, 1]  # The lower lip is not drawn down.
+        again, met = motion.targets(*apart, 1.0, closed=True)
+        assert met.gap == 0
+        assert _corner(again)[1] > _corner(face[0])[1] + 1
+        half = motion.targets(*apart, 0.5, closed=True)[1]
+        assert 0 < half.gap < apart[1].gap
+
+
+def test_the_latent_has_a_say_in_how_certainly_a_face_smiles(motion: SmileMotion) -> None:
+    for face in FACES:
+        smiling = motion.targets(*face, 1.0)
+        assert motion.certainty(*face, latent=-1.0) == 0
+        assert motion.certainty(*face, latent=1.5) > 0.2
+        assert motion.certainty(*smiling, latent=0.8) == 1
+        assert motion.certainty(*smiling, latent=-2.5) < 0.5
+        kept = motion.targets(*smiling, -1.0, certainty=0.0)[0]
+        assert np.array_equal(kept, smiling[0])
+
+
 def test_smilers_do_not_overshoot(motion: SmileMotion) -> None:
     for face in FACES:
         smiling = motion.targets(*face, 1.0)
@@ -213,3 +247,57 @@ def test_damaged_files_are_told(motion: SmileMotion, tmp_path: Path) -> None:
         SmileMotion.load(path)
     with pytest.raises(AssetError, match="no such file"):
         SmileMotion.load(tmp_path / "none")
+
+
+@pytest.mark.parametrize("strength", [0.3, 1.0, 1.5])
+def test_a_given_smile_is_the_mean_of_learned_and_read_motion(
+    motion: SmileMotion, strength: float
+) -> None:
+    """Lips of the mean do not cross either, and hardly parted ones do not part."""
+    smile = np.zeros((68, 2), np.float32)
+    smile[[48, 60], 0], smile[[54, 64], 0] = -4, 4
+    smile[[48, 54, 60, 64], 1], smile[[57, 66], 1] = -4, 1.5
+    for face in FACES:
+        points, lips = smile_targets(motion, *face, strength, strength * smile)
+        learned = motion.targets(*face, strength)
+        read = landmark_targets(face[0], strength * smile, face[1])
+        assert np.allclose(points, (learned[0] + read[0]) / 2, atol=1e-4)
+        assert (lips.lower >= lips.upper).all()
+        assert (np.diff(lips.x) >= 0).all()
+        assert lips.gap == 0 or lips.gap >= 0.6 * CLOSED_GAP
+        for other in ({"closed": True}, {"shift": None}):
+            one = smile_targets(motion, *face, strength, **{"shift": smile} | other)
+            alone = motion.targets(*face, strength, closed="closed" in other)
+            assert np.array_equal(one[0], alone[0])
+        taken = smile_targets(motion, *learned, -strength, -strength * smile)
+        assert np.array_equal(taken[0], motion.targets(*learned, -strength)[0])
+
+
+def test_a_face_that_does_not_smile_keeps_its_pixels(editor, portrait, smile) -> None:
+    for photo, same in ((portrait.rgb, True), (smile, False)):
+        opened = editor.open(photo)
+        shots = [opened.shot(Smiling=-1.5), opened.shot(Smiling=-1.5, Male=-1)]
+        taken, other = opened.render(shots)
+        assert np.array_equal(taken, photo) is same
+        assert not np.array_equal(other, photo)
+
+
+def test_a_mouth_set_to_0_stays_closed_when_it_smiles(editor, portrait) -> None:
+    opened = editor.open(portrait.rgb)
+    points = opened.faces[0].face.points
+    shots = [opened.shot(Smiling=1, **more) for more in ({}, {"Mouth_Slightly_Open": 0})]
+    found = [Instruments().measure(p, points, "Smiling").points for p in opened.render(shots)]
+    apart, closed = (p[66, 1] - p[62, 1] for p in found)
+    assert closed < 0.5 * apart
+    for smiling in found:
+        assert smiling[54, 0] - smiling[48, 0] > 1.05 * (points[54, 0] - points[48, 0])
+
+
+def test_without_a_motion_smiles_are_read_from_the_latent(editor, portrait) -> None:
+    method = AttributeVectorMethod(smile_motion=None)
+    assert pickle.loads(pickle.dumps(method)).smile_motion is None
+    opened = editor.open(portrait.rgb)
+    (code,) = method.encode(opened.faces, portrait.rgb)
+    assert code.smiles == 1
+    (((change,),),) = method.changes([code], [Shot(method.resolve({"Smiling": -1}))])
+    assert np.abs(change.landmarks - opened.faces[0].landmarks).max() > 1

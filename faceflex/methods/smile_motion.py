@@ -186,7 +186,10 @@ class SmileMotion:
         code = shape_code(points, level)
         degree = float(self._linear(self.degree, code))
         if strength > 0:
-            motion, share = self._smile(code, degree, strength, variant, seed, closed)
+            motion, share = self._smile(code, degree, strength, variant, seed)
+            if closed:  # Also of lips that a smile has parted already.
+                share = min(1.0, strength)
+                motion = motion + share * self.closed
         else:
             if certainty is None:
                 certainty = _smooth(degree, *_CERTAIN)
@@ -201,16 +204,10 @@ class SmileMotion:
         return value
 
     def _smile(
-        self,
-        code: Floats,
-        degree: float,
-        strength: float,
-        variant: int,
-        seed: int,
-        closed: bool,
+        self, code: Floats, degree: float, strength: float, variant: int, seed: int
     ) -> tuple[NDArray[np.float64], float]:
         """Return a smile's displacement, and how much of a usual smile it is."""
-        whole = self._linear(self.to_smile, code) + closed * self.closed
+        whole = self._linear(self.to_smile, code)
         low, high = _SMILES
         left = 1.0 - min(1.0, max(0.0, (degree - low) / (high - low)))
         if variant:
