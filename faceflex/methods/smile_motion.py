@@ -49,6 +49,8 @@ _WIDEST = 10.0  # Pixels between the lips that a smile does not exceed.
 _CERTAIN = (0.3, 0.6)
 _CERTAIN_LOGIT = (-0.5, 1.2)
 _BY_SHAPE, _BY_LATENT, _BIAS = 5.3, 2.2, -1.7
+# Ridge regression falls short of the way to neutral by this; strengths below -1 make up for it.
+_SHORT = 1.15
 # From the first degree to the second, ever less is missing to the usual smile.
 _SMILES = (0.35, 0.9)
 # How far outer lips follow an inner edge that parts later (or meets more) than the rest moves.
@@ -166,8 +168,8 @@ class SmileMotion:
         lips
             The inner lips there.
         strength
-            1: this person's usual smile; 2: a broad one; -1 and below: its neutral face; 0: nothing
-            moves. A face without a smile has none to lose.
+            1: this person's usual smile; 2: a broad one; about -1, and whatever is below: its
+            neutral face; 0: nothing moves. A face without a smile has none to lose.
         variant, seed
             Which kind of smile; 0 is the usual one.
         closed
@@ -193,7 +195,7 @@ class SmileMotion:
         else:
             if certainty is None:
                 certainty = _smooth(degree, *_CERTAIN)
-            share = min(1.0, -strength) * certainty
+            share = min(_SHORT, -strength) * certainty
             motion = share * self._linear(self.to_neutral, code)
         if not motion.any():
             return start, lips
