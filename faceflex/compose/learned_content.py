@@ -36,8 +36,10 @@ from faceflex.compose.lips_motion import between, mouth_middle, window
 from faceflex.compose.mouth_codes import MouthCodes
 from faceflex.compose.mouth_exemplars import MouthKind
 from faceflex.compose.mouth_interior import (
+    draw_mouth,
     existing_share,
     existing_teeth,
+    measure_light,
     person,
     render_teeth,
     same_lips,
@@ -58,6 +60,7 @@ from faceflex.faces.region import LUMA
 _STILL = 0.05  # Pixels of the crop: what moves less does not move.
 _TOUCHING = 1.5  # Pixels of the crop: a gap over which existing teeth give way to lips that meet.
 _PARTING = (0.7, 1.3)  # The gap from which new content shows, and over which it comes.
+_BLURRED = 1.3  # Pixels of the photo.
 _ROOM = 4.0  # Pixels of the crop around a mouth that its hole may reach.
 _LIP_EDGE = 0.8  # Pixels of the crop over which a lip's edge passes into teeth behind it.
 _REDDEST = 90  # Percentile of the redness around the mouth.
@@ -139,20 +142,22 @@ class LearnedContent:
             return Content(rows, columns, photo_teeth[at], weight) if kept > 0 else None
         seen = region_to_window(scene.patch if cut else photo_teeth, region)
         rng = np.random.default_rng((self._seed, person(warp)))
-        kind = MouthKind.draw(rng, is_infant(warp.landmarks))
-        made = self._render_window(seen, scene, kind, cut)
+        kind, light = draw_mouth(rng, warp), measure_light(scene)
+        made = self._render_window(seen, scene, kind, light, cut)
         change = rendered * window_to_region(made - seen, region.subregion(rows, columns))
         pixels = (scene.patch if cut else photo_teeth)[at] + change
         weight = np.zeros(pixels.shape[:2], np.float32)
         if cut:
             part = window(after, scene.x[at], scene.y[at], _ROOM)
-            hole, content = _render_hole(scene, _inside(at, part), made, seen, kind)
+            hole, content = _render_hole(scene, _inside(at, part), made, kind, light)
             content += np.float32(kept) * (photo_teeth[at][part] + change[part] - content)
             pixels[part] += hole[:, :, None] * (content - pixels[part])
             weight[part] = hole * np.float32(1 - kept)
         return Content(rows, columns, pixels, weight)
 
-    def _render_window(self, seen: Floats, scene: Scene, kind: MouthKind, cut: bool) -> Floats:
+    def _render_window(
+        self, seen: Floats, scene: Scene, kind: MouthKind, light: MouthLight, cut: bool
+    ) -> Floats:
         """Return the window (128, 160, 3) as the network makes it, in 0 to 255.
 
         Parameters
@@ -161,8 +166,8 @@ class LearnedContent:
             (128, 160, 3) the window as it is, in 0 to 255.
         scene
             The scene.
-        kind
-            Whose teeth.
+        kind, light
+            Whose teeth, and how the photo shows them.
         cut
             Whether the hole is made anew.
         """
@@ -176,7 +181,6 @@ class LearnedContent:
         if not cut:
             maps = replace(maps, hole=np.zeros_like(maps.hole))
         elif lips.open:
-            light = MouthLight.measure(scene.photo, scene.region, scene.warp.landmarks, scene.blur)
             colors = kind.render(lips, mouth_middle(landmarks), *grid_coordinates(lips), 1.0)
             bright, codes = (
                 max(float(skin_color(picture, landmarks) @ LUMA), 0.05),
@@ -203,7 +207,7 @@ def _inside(outer: tuple[slice, slice], inner: tuple[slice, slice]) -> tuple[sli
 
 
 def _render_hole(
-    scene: Scene, at: tuple[slice, slice], made: Floats, seen: Floats, kind: MouthKind
+    scene: Scene, at: tuple[slice, slice], made: Floats, kind: MouthKind, light: MouthLight
 ) -> tuple[Floats, Floats]:
     """Return the hole (h, w) and its content (h, w, 3) in 0 to 255, at the photo's resolution.
 
@@ -213,23 +217,25 @@ def _render_hole(
         The scene.
     at
         The rows and columns of the region that hold the mouth.
-    made, seen
-        (128, 160, 3) the window as it was made, and as it is.
-    kind
-        Whose teeth.
+    made
+        (128, 160, 3) the window as it was made.
+    kind, light
+        Whose teeth, and how the photo shows them.
     """
     warp, pixel, x, y = scene.warp, scene.region.scale, scene.x[at], scene.y[at]
-    lips, middle = warp.after, mouth_middle(warp.targets)
+    lips = warp.after
     # A large photo's lips are sharper than what is rendered: more of them stays.
     large = float(np.clip((_SMALL - SCALE * pixel) / (_SMALL - _LARGE), 0, 1))
     growth, softness = HOLE_GROWTH - 0.5 * large, HOLE_SOFTNESS - 0.4 * large
-    maps = mouth_maps(lips, middle, x, y, growth=growth, softness=softness)
+    maps = mouth_maps(lips, mouth_middle(warp.targets), x, y, growth=growth, softness=softness)
     hole = maps.hole
     if not warp.before.open:  # Lips that part a little open softly as the strength rises.
         hole = hole * np.float32(np.clip((lips.gap - _PARTING[0]) / _PARTING[1], 0, 1))
     content = upsample_sharp(made, x, y, pixel)
+    if light.blur > _BLURRED:  # More than the window's resolution blurs it.
+        content = cv2.GaussianBlur(content, (0, 0), light.blur)
     if lips.open:
-        teeth, share = render_teeth(scene, kind, x, y)
+        teeth, share = render_teeth(scene, kind, light, x, y)
         content = content + share[:, :, None] * (teeth - content)
     return hole, content + grain_like(scene.patch, scene.region, warp.targets, scene.blur, *at)
 

@@ -36,7 +36,9 @@ _LONGEST = 1.35  # Teeth are never stretched further; below them the mouth is da
 _END, _END_WIDTH = 0.97, 0.06  # Where the exemplar ends, and over which share of its height.
 _SHADE, _SHADOW = 1.6, 0.35  # The upper lip's shadow: pixels of the crop, and depth.
 _CAVITY = np.array([0.20, 0.11, 0.11], np.float32)  # The color behind teeth, relative to theirs.
-_TURNED = (0.3, 0.7)  # The most uneven halves of a mouth.
+_MIDDLE = 0.94  # The share of the exemplar's width that shows: less of its dark corners.
+_TURNED = (0.2, 0.8)  # The most uneven halves of a mouth.
+_TURNED_MIDDLE = 0.35  # How much less shows in turned faces, whose corners hide less.
 _STRETCH, _SHIFT, _BRIGHTNESS = 0.06, 0.012, 0.05  # How far kinds differ from the exemplar.
 
 Floats = NDArray[np.float32]
@@ -75,6 +77,12 @@ def exemplars() -> tuple[Exemplar, ...]:
     )
 
 
+def _corners(exemplar: Exemplar) -> float:
+    """Return how bright the outer sixths of a mouth are."""
+    sixth = COLUMNS // 6
+    return float(exemplar.colors[:, :sixth].mean() + exemplar.colors[:, -sixth:].mean())
+
+
 @dataclass(frozen=True)
 class MouthKind:
     """Whose teeth, and how they differ from the exemplar's.
@@ -100,9 +108,13 @@ class MouthKind:
     brightness: float = 1.0
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, infant: bool = False) -> MouthKind:
-        """Draw a kind, of an infant's mouth or of another's."""
+    def draw(
+        cls, rng: np.random.Generator, infant: bool = False, turned: bool = False
+    ) -> MouthKind:
+        """Draw a kind: of an infant's mouth or another's, of a turned face's or another's."""
         numbers = [n for n, one in enumerate(exemplars()) if one.infant == infant]
+        if turned:  # The mouth with the most teeth in its corners, where others are dark.
+            numbers = [max(numbers, key=lambda n: _corners(exemplars()[n]))]
         number, mirrored = int(rng.choice(numbers)), bool(rng.random() < 0.5)
         stretch, shift, bright = rng.normal(0, (_STRETCH, _SHIFT, _BRIGHTNESS)).clip(-0.12, 0.12)
         return cls(number, mirrored, float(np.exp(stretch)), float(shift), float(np.exp(bright)))
@@ -133,7 +145,8 @@ class MouthKind:
         upper, lower = edges(lips, x)
         half = np.clip((middle - lips.x[0]) / width, *_TURNED)
         across = np.clip((x - lips.x[0]) / width, 0, 1) ** np.float32(np.log(0.5) / np.log(half))
-        turn = (-1 if self.mirrored else 1) / self.stretch
+        shows = _MIDDLE - _TURNED_MIDDLE * abs(half - 0.5)
+        turn = (-1 if self.mirrored else 1) * shows / self.stretch
         across = (across - np.float32(0.5 + self.shift)) * np.float32(turn) + np.float32(0.5)
         down = (y - upper) / np.maximum(lower - upper, 0.3)
         opening = lips.gap / exemplar.gap

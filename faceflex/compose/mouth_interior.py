@@ -14,10 +14,14 @@ from faceflex.compose.mouth_exemplars import MouthKind
 from faceflex.compose.mouth_light import MouthLight
 from faceflex.compose.photo_detail import grain_like
 from faceflex.compose.warp import FaceWarp
+from faceflex.faces.infant import is_infant
+from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import Lips
 from faceflex.faces.region import Region
 
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
+_EDGE = 2.0  # Width of that edge to the sigma of the photo's blur.
+_TURNED = 0.15  # How uneven the halves of a mouth are in a turned face.
 _SEAM, _SEAM_WIDTH = 0.4, 0.55
 
 Floats = NDArray[np.float32]
@@ -49,8 +53,9 @@ class MouthExemplars:
             return None
         at = rows, columns
         x, y, part = scene.x[at], scene.y[at], scene.patch[at]
-        kind = MouthKind.draw(np.random.default_rng((self._seed, person(scene.warp))))
-        teeth, share = render_teeth(scene, kind, x, y)
+        kind = draw_mouth(np.random.default_rng((self._seed, person(scene.warp))), scene.warp)
+        light = measure_light(scene)
+        teeth, share = render_teeth(scene, kind, light, x, y)
         teeth += grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
         existing = existing_share(before, after)
         if existing > 0:
@@ -60,7 +65,14 @@ class MouthExemplars:
         return Content(rows, columns, pixels, share * np.float32(1 - existing))
 
 
-def render_teeth(scene: Scene, kind: MouthKind, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def measure_light(scene: Scene) -> MouthLight:
+    """Measure the light on a scene's mouth."""
+    return MouthLight.measure(scene.photo, scene.region, scene.warp.landmarks, scene.blur)
+
+
+def render_teeth(
+    scene: Scene, kind: MouthKind, light: MouthLight, x: Floats, y: Floats
+) -> tuple[Floats, Floats]:
     """Render teeth between the lips of a scene, in the photo's light.
 
     Parameters
@@ -69,6 +81,8 @@ def render_teeth(scene: Scene, kind: MouthKind, x: Floats, y: Floats) -> tuple[F
         The scene.
     kind
         Whose teeth.
+    light
+        How the photo shows them.
     x, y
         (h, w) the places, in pixels of the crop.
 
@@ -77,10 +91,17 @@ def render_teeth(scene: Scene, kind: MouthKind, x: Floats, y: Floats) -> tuple[F
     (h, w, 3) in 0 to 255, and (h, w) how far each place shows them, 0 to 1.
     """
     lips, scale = scene.warp.after, scene.region.scale
-    light = MouthLight.measure(scene.photo, scene.region, scene.warp.landmarks, scene.blur)
     colors = kind.render(lips, mouth_middle(scene.warp.targets), x, y, scale)
-    soft = max(_SOFT, 1.5 * scale, 1.5 * light.blur * scale)
+    soft = max(_SOFT, 1.5 * scale, _EDGE * light.blur * scale)
     return light.apply(colors), between(lips, x, y, soft)
+
+
+def draw_mouth(rng: np.random.Generator, warp: FaceWarp) -> MouthKind:
+    """Draw whose teeth a face gets: an infant none; a turned one a wide row, seen from the side."""
+    landmarks = warp.landmarks
+    right, left = (landmarks[corner, 0] for corner in OUTER_MOUTH_CORNERS)
+    half = (mouth_middle(landmarks) - right) / max(float(left - right), 1.0)
+    return MouthKind.draw(rng, is_infant(landmarks), abs(half - 0.5) > _TURNED)
 
 
 def person(warp: FaceWarp) -> int:

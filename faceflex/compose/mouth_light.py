@@ -19,13 +19,13 @@ from faceflex.faces.sharpness import eye_blur
 
 # Log brightness of teeth from 1, log brightness of the skin and of the eyes' brightest fifth; and
 # exponents of the ratio of red, or blue, to brightness, of the skin and of the eyes. Least squares
-# (`python -m faceflex.train.teeth_color`) give 0.004, 0.236, 0.205; turned from skin to eyes they
+# (`python -m faceflex.train.teeth_color`) give 0.004, 0.222, 0.216; turned from skin to eyes they
 # fit sharp portraits of dark skin better too (0.78, not 0.69, where teeth are 0.87).
 _BRIGHT = (0.03, 0.12, 0.29)
-_RED, _BLUE = (0.222, 0.365), (0.143, 0.307)
+_RED, _BLUE = (0.235, 0.354), (0.181, 0.319)
 _BRIGHTEST = 0.95
 _CHEEK = 3.0  # Half the side of the square of a cheek that is looked at, in pixels of the crop.
-_DARKEST = 1.0  # Percentile of the face's brightness that is its black.
+_DARKEST, _HAZE = 0.5, 0.7  # Percentile of the region's brightness, and how much of it is haze.
 _GRAY = 0.04  # Mean chroma, as a share of the brightness: photos below are more or less gray.
 _SHARPEST = 0.6  # Pixels of the photo: no lens is sharper.
 
@@ -41,7 +41,7 @@ class MouthLight:
     teeth
         (3,) color of teeth, in [0, 1].
     black
-        Brightness of the face's darkest places, in [0, 1].
+        Brightness of what is black in haze or scattered light, in [0, 1].
     blur
         Sigma of the blur of the face's edges, in pixels of the photo.
     saturation
@@ -73,7 +73,7 @@ class MouthLight:
         skin, eyes = cheek_color(photo, region, landmarks), eye_color(photo, region, landmarks)
         stride = max(1, int(0.5 / region.scale))
         inside = photo[::stride, ::stride][region.mask[::stride, ::stride] > 0.5]
-        black = np.percentile(inside @ LUMA, _DARKEST) / 255 if len(inside) else 0.0
+        black = _HAZE * np.percentile(photo[::stride, ::stride] @ LUMA, _DARKEST) / 255
         blur = max(blur, _SHARPEST, eye_blur(photo, region, landmarks))
         return cls(teeth_color(skin, eyes), float(black), blur, saturation(inside))
 

@@ -12,6 +12,9 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
+SURE = 1.5
+"""Log odds from which a face is an infant's: better a baby with teeth than a child without."""
+
 
 @cache
 def _weights() -> NDArray[np.float64]:
@@ -36,5 +39,5 @@ def infant_score(landmarks: NDArray[np.floating]) -> float:
 
 
 def is_infant(landmarks: NDArray[np.floating]) -> bool:
-    """Tell whether (68, 2) landmarks, in pixels of the crop, are likelier an infant's."""
-    return infant_score(landmarks) > 0
+    """Tell whether (68, 2) landmarks, in pixels of the crop, are most likely an infant's."""
+    return infant_score(landmarks) > SURE

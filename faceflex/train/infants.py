@@ -19,6 +19,7 @@ from faceflex.data.readers import read_utkface
 from faceflex.data.template import mirrored
 from faceflex.errors import UsageError
 from faceflex.faces.align import SIZE, estimate_similarity, transform_points
+from faceflex.faces.infant import SURE
 
 _INFANT, _CHILD = 1.5, 2.5  # Years: younger are infants, older are not, between is left out.
 _WEIGHT_DECAY = 2e-3
@@ -82,7 +83,7 @@ def main() -> None:
     held_out = np.array([r.held_out for r in records])
     weights = fit_infants(points[~held_out], ages[~held_out])
     np.savetxt(options.out, weights, fmt="%.5f", delimiter=",")
-    taken = (points * weights[:68]).sum(axis=(1, 2)) + weights[68, 0] > 0
+    taken = (points * weights[:68]).sum(axis=(1, 2)) + weights[68, 0] > SURE
     for low, high in ((0, 2), (2, 3), (3, 5), (5, 9), (9, 14), (14, 200)):
         group = held_out & (ages >= low) & (ages < high)
         share = float(taken[group].mean())
