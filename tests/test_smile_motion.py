@@ -8,9 +8,11 @@ from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from faceflex.compose.warp import estimate_warp
 from faceflex.data.template import MIRROR
@@ -31,6 +33,7 @@ from faceflex.train.smile_motion import (
     fit_smile_motion,
     mirrored_face,
 )
+from tests.test_cli import failed_well
 
 Face = tuple[NDArray[np.float32], Lips]
 
@@ -237,6 +240,23 @@ def test_pairs_are_found_in_both_layouts(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no pairs"):
         find_pairs(tmp_path / "empty")
+
+
+def test_the_command_fits_a_motion_to_pictures(run, tmp_path, portrait, smile) -> None:
+    (tmp_path / "fei").mkdir()
+    for number in range(3):
+        for letter, rgb in (("a", portrait.rgb), ("b", smile)):
+            small = cv2.resize(rgb, (240 + 8 * number,) * 2, interpolation=cv2.INTER_AREA)
+            Image.fromarray(small).save(tmp_path / "fei" / f"{number}{letter}.jpg", quality=95)
+    done = run("train", "smile-motion", "fei", "--out", "motion.safetensors")
+    assert done.returncode == 0, done.stderr
+    assert "of 3 people" in done.stderr
+    assert "from 3 people" in done.stderr
+    fitted = SmileMotion.load(tmp_path / "motion.safetensors")
+    moved, lips = fitted.targets(*FACES[0], 1.0)
+    assert _corner(moved)[0] > _corner(FACES[0][0])[0] + 1
+    assert lips.gap > CLOSED_GAP
+    failed_well(run("train", "smile-motion", "nowhere", "--out", "m.safetensors"), 2, "nowhere")
 
 
 def test_damaged_files_are_told(motion: SmileMotion, tmp_path: Path) -> None:
