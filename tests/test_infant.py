@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from faceflex.errors import UsageError
 from faceflex.faces.align import template
 from faceflex.faces.infant import infant_score, is_infant
+from faceflex.methods.latent_steps import keeps_lips_closed
 from faceflex.train.infants import fit_infants
 
 
@@ -44,3 +47,24 @@ def test_the_score_is_a_sum_over_landmarks():
     twice[30] += 2
     step = infant_score(shifted) - infant_score(points)
     assert infant_score(twice) - infant_score(points) == pytest.approx(2 * step)
+
+
+def test_an_infant_smiles_with_closed_lips(editor, portrait):
+    opened = editor.open(portrait.rgb)
+    (code,) = editor.method.encode(opened.faces, portrait.rgb)
+    assert not keeps_lips_closed(code)
+    shape = code.face.landmarks.copy()
+    step = np.zeros_like(shape)
+    for point in range(17, 48):  # Move brows, nose and eyes to where an infant has them.
+        for axis in (0, 1):
+            moved = shape.copy()
+            moved[point, axis] += 1
+            step[point, axis] = infant_score(moved) - infant_score(shape)
+    far = 1.0
+    while not is_infant(shape + far * step):
+        far *= 1.5
+    infant = replace(code, face=replace(code.face, landmarks=np.float32(shape + far * step)))
+    assert keeps_lips_closed(infant)
+    for one, gap in ((code, 3.0), (infant, 0.0)):
+        ((change,),) = next(editor.method.changes([one], [opened.shot(Smiling=1.0)]))
+        assert (change.lips.gap > 1.5) == (gap > 0)

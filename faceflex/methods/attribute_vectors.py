@@ -31,6 +31,7 @@ from faceflex.methods.latent_steps import (
     FaceCode,
     LatentStep,
     SmileStep,
+    keeps_lips_closed,
     latents_after,
     steps_of_face,
 )
@@ -215,8 +216,8 @@ class AttributeVectorMethod:
         batch = max(1, _LATENTS // max(1, 2 * len(codes)))
         for start in range(0, len(shots), batch):
             faces = [
-                [steps_of_face(code, steps) for code in codes]
-                for steps in map(self._steps, shots[start : start + batch])
+                [steps_of_face(code, self._steps(shot, keeps_lips_closed(code))) for code in codes]
+                for shot in shots[start : start + batch]
             ]
             latents = [
                 latent
@@ -231,12 +232,15 @@ class AttributeVectorMethod:
                     for code, steps in zip(codes, shot, strict=True)
                 ]
 
-    def _steps(self, shot: Shot) -> list[LatentStep]:
-        """Return what a shot adds to a latent: first what moves nothing, then what moves."""
+    def _steps(self, shot: Shot, closed: bool) -> list[LatentStep]:
+        """Return what a shot adds to a latent: first what moves nothing, then what moves.
+
+        ``closed`` tells whether a smile keeps lips closed, as it does when the shot says so.
+        """
         offsets = np.zeros((2, self.vectors.width), np.float32)
         groups: tuple[dict[str, float], dict[str, float]] = ({}, {})
         smile = None
-        closed = dict(shot.settings).get(_OPEN, 1.0) <= 0
+        closed = closed or dict(shot.settings).get(_OPEN, 1.0) <= 0
         for name, strength in shot.settings:
             moves = int(style_of(name).moves)
             learned = name == _SMILE and self.smile_motion is not None

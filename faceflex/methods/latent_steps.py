@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.infant import is_infant
 from faceflex.methods.attribute_styles import AttributeStyle
 
 Crop = NDArray[np.float32]
+
+_AJAR = 4.0  # Pixels of the crop: lips that are less apart are as good as closed.
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ class LatentStep:
             return self
         smile = replace(self.smile, offset=np.float32(code.smiles) * self.smile.offset)
         return replace(self, offset=self.offset - self.smile.offset + smile.offset, smile=smile)
+
+
+def keeps_lips_closed(code: FaceCode) -> bool:
+    """Return whether a face smiles with closed lips: infants whose mouths are not wide open."""
+    return code.face.lips.gap < _AJAR and is_infant(code.face.landmarks)
 
 
 def steps_of_face(code: FaceCode, steps: Sequence[LatentStep]) -> list[LatentStep]:
