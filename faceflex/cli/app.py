@@ -9,15 +9,19 @@ import typer
 from faceflex._version import __version__
 from faceflex.cli import (
     attributes,
+    bias,
     build_vectors,
+    control_options,
     doctor,
-    edit,
     evaluate,
     faces,
     fetch,
+    generate,
     import_,
+    inspect,
     models,
-    train,
+    rate,
+    train_smile,
 )
 
 app = typer.Typer(
@@ -46,13 +50,17 @@ def _root(
     pass
 
 
-app.command("edit")(edit.with_control_options())
+app.command("edit")(control_options.with_control_options())
 app.command("faces")(faces.faces)
+app.command("bias")(bias.bias)
 app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)
 app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(train.app, name="train")
+app.add_typer(train_smile.train_app, name="train")
+app.command("generate")(generate.generate)
 app.add_typer(import_.app, name="import")
+app.command("inspect")(inspect.inspect)
 app.command("fetch")(fetch.fetch)
+app.command("rate")(rate.rate)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)

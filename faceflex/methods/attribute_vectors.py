@@ -287,6 +287,26 @@ class AttributeVectorMethod:
             before = after
         return changes
 
+    def offset_changes(
+        self,
+        codes: Sequence[FaceCode],
+        offsets: Sequence[NDArray[np.float32]],
+        style: AttributeStyle,
+    ) -> list[FaceChange]:
+        """Return the change that a latent offset (D,) makes of each face.
+
+        For methods that find their offsets otherwise, in the same latent space.
+        """
+        if not codes:
+            return []
+        latents = [code.latent + offset for code, offset in zip(codes, offsets, strict=True)]
+        decoded: Iterator[Crop] = iter(self.codec.decode(np.array(latents)))
+        return [
+            change
+            for code, offset in zip(codes, offsets, strict=True)
+            for change in self._face_changes(code, [LatentStep(offset, style)], decoded)
+        ]
+
     def condition(self, code: FaceCode, latent: NDArray[np.float32]) -> dict[str, float]:
         """Return what a content renderer is told of a face whose latent (D,) is edited.
 
