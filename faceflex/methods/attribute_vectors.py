@@ -22,7 +22,7 @@ from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.lips import Lips
-from faceflex.methods.attribute_styles import blend_styles, style_of
+from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.landmark_readout import landmark_targets

@@ -26,9 +26,10 @@ from faceflex.faces import Face
 from faceflex.faces.align import align
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.methods.attribute_styles import style_of
-from faceflex.methods.attribute_vectors import AttributeVectorMethod, FaceCode
+from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, find_control
+from faceflex.methods.latent_steps import FaceCode
 from faceflex.methods.registry import SMILE, SMILE_SHIFT
 
 if TYPE_CHECKING:
