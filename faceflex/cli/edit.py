@@ -477,6 +477,27 @@ def _distinct(stems: list[str], endings: list[str] | None = None) -> list[str]:
     return [stem for stem, _ in found]
 
 
+def control_values(given: dict[str, Any]) -> dict[str, float]:
+    """Return values of controls from what their options were given; ``+0.3`` shifts."""
+    from faceflex.errors import UsageError
+    from faceflex.methods.registry import method_entries
+
+    shifts = {c.name: c.shift for e in method_entries().values() for c in e.controls}
+    values: dict[str, float] = {}
+    for name, value in given.items():
+        shifted = isinstance(value, str) and value.strip().startswith("+")
+        target = shifts[name] if shifted else name
+        if target in values:
+            raise UsageError(f"`{name}` {value}: the shift is given twice")
+        try:
+            values[target] = float(value.strip().removeprefix("+") if shifted else value)
+        except ValueError:
+            raise UsageError(
+                f"`{name}` {value}: needs a number, like 0.5, or a shift, like +0.3 or +-0.3"
+            ) from None
+    return values
+
+
 def with_control_options() -> Callable[..., None]:
     """Return :func:`edit` with an option for each control that the methods have as their own."""
     from faceflex.methods.registry import method_entries
@@ -500,13 +521,14 @@ def with_control_options() -> Callable[..., None]:
                     f"control_{control.name.replace('-', '_').lower()}",
                     inspect.Parameter.KEYWORD_ONLY,
                     default=None,
-                    annotation=Annotated[float | None, option],
+                    annotation=Annotated[str | None if control.shift else float | None, option],
                 )
             )
 
     def command(**options: Any) -> None:
-        values = {names[k]: options.pop(k) for k in names}
-        edit(**options, controls={k: v for k, v in values.items() if v is not None})
+        given = {names[k]: options.pop(k) for k in names}
+        values = {k: v for k, v in given.items() if v is not None}
+        edit(**options, controls=control_values(values))
 
     command.__doc__ = edit.__doc__
     command.__signature__ = signature.replace(  # type: ignore[attr-defined]

@@ -31,6 +31,9 @@ class Control:
         ``good``, ``fair``, ``weak``, ``does not work``, or ``unknown``.
     variants
         How many kinds of it there are, such as kinds of smile.
+    shift
+        Another control that changes it from the face's own value, by how much; its option then
+        takes ``+0.3`` for that one.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Control:
     about: str = ""
     reliability: str = "unknown"
     variants: int = 1
+    shift: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from faceflex.errors import UsageError
+from faceflex.methods.affect_controls import CONTROLS as AFFECT_CONTROLS
 from faceflex.methods.controls import MethodEntry, MethodOptions
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ _OWN = (
         DEFAULT,
         "faceflex.methods.attribute_vectors:make_method",
         "CelebA's attributes as directions in a VAE's latent space (Face Flex)",
+    ),
+    MethodEntry(
+        "valence-arousal",
+        "faceflex.methods.valence_arousal:make_method",
+        "valence and arousal: a feeling as a place in a plane",
+        AFFECT_CONTROLS,
     ),
 )
 

@@ -1,0 +1,168 @@
+"""The plane of valence and arousal as surfaces: where a mean face's landmarks and latent go.
+
+Russell, "A circumplex model of affect", Journal of Personality and Social Psychology 39(6), 1980,
+arranges feelings by valence (unpleasant to pleasant) and arousal (sleepy to excited). Over that
+plane a quadratic surface is fitted to labelled faces; what the mean of each named expression
+differs from it is spread by a Gaussian around the expression's own place. So anger has its brows
+although fear, whose brows do the opposite, lies beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.errors import AssetError, UsageError
+from faceflex.tensors import read_arrays, valid_names, wrap_read_errors, write_arrays
+
+KIND, LABEL = "faceflex-affect-plane-1", "plane of valence and arousal"
+TERMS = 5
+"""Terms of the quadratic surface: valence, arousal, their squares and their product."""
+
+_LOWEST = -0.45  # Of the faces' arousal, but for very few: below, the quadratic stays.
+_ARRAYS = ("surface", "offsets", "places")
+
+Floats = NDArray[np.float32]
+
+
+def quadratic(places: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the terms (N, 5) of places (N, 2); all are 0 in the middle of the plane."""
+    v, a = np.asarray(places, np.float64).T
+    a = np.maximum(a, _LOWEST)
+    return np.stack([v, a, v * v, v * a, a * a], axis=1)
+
+
+def nearness(
+    places: NDArray[np.floating], centres: NDArray[np.floating], width: float
+) -> NDArray[np.float64]:
+    """Return (N, C): how near places are to centres, by a Gaussian; all 0 in the middle."""
+
+    def gaussian(p: NDArray[np.floating]) -> NDArray[np.float64]:
+        square = np.square(p[:, None] - centres[None]).sum(axis=2)
+        return np.asarray(np.exp(-square / (2 * width * width)), np.float64)
+
+    return gaussian(np.asarray(places, np.float64)) - gaussian(np.zeros((1, 2)))
+
+
+@dataclass(frozen=True)
+class AffectPlane:
+    """Surfaces over the plane of valence and arousal.
+
+    Attributes
+    ----------
+    surface
+        (5, 136 + D) coefficients of the quadratic terms: of the 68 landmarks, x and y in pixels of
+        the crop, and of the latent.
+    offsets
+        (C, 136 + D) coefficients of the named expressions' Gaussians.
+    places
+        (C, 2) valence and arousal of the named expressions: the means of their faces.
+    names
+        Their names.
+    width
+        Standard deviation of the Gaussians.
+    model
+        Id of the face model whose latents these are.
+
+    Examples
+    --------
+    >>> from faceflex.assets import resolve
+    >>> plane = AffectPlane.load(resolve("affect-plane"))
+    >>> motion, offset = plane.change((0.0, 0.0), (0.6, 0.1))
+    >>> motion.shape, offset.shape
+    ((68, 2), (500,))
+    >>> bool(motion[48, 1] < -1 and motion[54, 1] < -1)  # The corners of a happy mouth rise.
+    True
+    """
+
+    surface: Floats
+    offsets: Floats
+    places: Floats
+    names: tuple[str, ...]
+    width: float
+    model: str
+
+    @property
+    def latent_size(self) -> int:
+        """D, the numbers of a latent."""
+        return int(self.surface.shape[1]) - 136
+
+    def at(self, place: Sequence[float]) -> NDArray[np.float64]:
+        """Return (136 + D,): how a face at a place differs from one in the middle."""
+        p = np.array([place], np.float64)
+        smooth = quadratic(p)[0] @ self.surface
+        return np.asarray(smooth + nearness(p, self.places, self.width)[0] @ self.offsets)
+
+    def change(self, start: Sequence[float], end: Sequence[float]) -> tuple[Floats, Floats]:
+        """Return how landmarks (68, 2) and latent (D,) change from one place to another."""
+        change = np.float32(self.at(end) - self.at(start))
+        return change[:136].reshape(68, 2), change[136:]
+
+    def place_of(self, feeling: str) -> tuple[float, float]:
+        """Return the place of a named expression; 1 is the mean of its faces.
+
+        Raises
+        ------
+        UsageError
+            If there is no such expression.
+        """
+        if feeling not in self.names:
+            raise UsageError(f"`feeling` {feeling}: use one of {', '.join(self.names)}")
+        valence, arousal = self.places[self.names.index(feeling)].tolist()
+        return valence, arousal
+
+    def save(self, path: Path, extra: Mapping[str, object] | None = None) -> None:
+        """Write to a file (float16); it appears whole or not at all."""
+        arrays = {name: getattr(self, name).astype(np.float16) for name in _ARRAYS}
+        metadata = {
+            "kind": KIND,
+            "model": self.model,
+            "names": json.dumps(self.names),
+            "width": repr(float(self.width)),
+        }
+        write_arrays(path, arrays, metadata | {k: json.dumps(v) for k, v in (extra or {}).items()})
+
+    @classmethod
+    def load(cls, path: Path, model: str | None = None) -> AffectPlane:
+        """Read a file.
+
+        Parameters
+        ----------
+        path
+            File written by :meth:`save`.
+        model
+            Id of the face model to be used with it.
+
+        Raises
+        ------
+        AssetError
+            If the file is missing or damaged, or belongs to another model.
+        """
+        arrays, metadata = read_arrays(path, KIND, LABEL)
+        with wrap_read_errors(path, LABEL):
+            surface, offsets, places = (np.float32(arrays[name]) for name in _ARRAYS)
+            names, width = tuple(json.loads(metadata["names"])), float(metadata["width"])
+            fits = (
+                surface.ndim == offsets.ndim == places.ndim == 2
+                and surface.shape[0] == TERMS
+                and surface.shape[1] == offsets.shape[1] > 136
+                and places.shape == (len(offsets), 2)
+                and len(names) == len(offsets)
+                and valid_names(names)
+                and 0.01 < width < 10
+                and float(np.abs(places).max()) <= 1
+            )
+            if not fits:
+                raise ValueError("its parts do not fit together")
+            belongs = metadata["model"]
+        if model is not None and belongs != model:
+            raise AssetError(
+                f"{path}: this plane belongs to model {belongs}, not to {model}; "
+                "fit one for it with: faceflex train affect-plane"
+            )
+        return cls(surface, offsets, places, names, width, belongs)
