@@ -6,12 +6,15 @@ turned face moves sideways by as much less as it is narrower.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import template
-from faceflex.faces.landmark_groups import BROWS, MOUTH
+from faceflex.compose.warp import estimate_warp, warp_crop
+from faceflex.faces.align import SIZE, template
+from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, MOUTH, RIGHT_EYE
 from faceflex.faces.lips import Lips
+from faceflex.faces.mask import fill_hull
 from faceflex.methods.landmark_readout import move_lips, remove_rigid_motion
 
 UPPER_LIDS, LOWER_LIDS = (37, 38, 43, 44), (41, 40, 47, 46)
@@ -21,6 +24,7 @@ _BROW_GAIN, _LID_GAIN, _MOUTH_GAIN, _SIDEWAYS = 1.5, 1.5, 1.1, 0.8
 _CLOSED, _WIDE = 0.25, 1.45  # Limits of an eye's opening, as a share of the photo's.
 _BROW_ROOM = 0.6  # Share of the distance from lid to brow that is always left.
 _BROW_EYES = ((range(17, 22), (37, 38)), (range(22, 27), (43, 44)))
+_EDGE, _EDGE_BLUR = 5, 2.0  # Pixels around brows and eyes in which decodes say nothing.
 _OPENING, _WIDEST = 1.0, 11.0
 _DROOP, _DROWSY = 0.55, -0.25  # Lids sink by this share at arousal -1, from this arousal on.
 _MIDDLE, _RIGHT_CORNER, _LEFT_CORNER = 27, 36, 45
@@ -105,3 +109,42 @@ def _hold_brows(points: Floats, motion: Floats) -> None:
             room = float(points[list(lid), 1].mean() - points[k, 1])
             lowest = line - _BROW_ROOM * max(room, 0.0)
             motion[k, 1] = min(float(motion[k, 1]), lowest - float(points[k, 1]))
+
+
+def after_motion(
+    before: Floats,
+    decoded: Floats,
+    landmarks: NDArray[np.floating],
+    own_shift: NDArray[np.floating] | None,
+    targets: Floats,
+    lips: tuple[Lips, Lips],
+) -> Floats:
+    """Return a picture of the face whose landmarks are where they go, with a decode's folds.
+
+    A decode moves brows and lids by less than real ones move; where the photo's do, it would leave
+    a ghost of them. So the first decode is moved to the targets, and to it is added what the second
+    one changes beyond its own motion, but around brows and eyes.
+
+    Parameters
+    ----------
+    before, decoded
+        (128, 128, 3) decodes of the face, and of its edited latent.
+    landmarks, targets
+        (68, 2) where the landmarks are, and where they go.
+    own_shift
+        (68, 2) how far the decode moves them; None when that is not known.
+    lips
+        The inner lips, and where they go.
+    """
+    start = np.asarray(landmarks, np.float32)
+    moved = warp_crop(before, estimate_warp(start, targets, *lips))
+    there = before
+    if own_shift is not None:
+        own = remove_rigid_motion(start, own_shift)
+        there = warp_crop(before, estimate_warp(start, start + own))
+    still = np.ones((SIZE, SIZE), np.float32)
+    for points in (start, targets):
+        for part in (slice(17, 22), slice(22, 27), RIGHT_EYE, LEFT_EYE):
+            still[fill_hull(points[part], SIZE, grow=_EDGE)] = 0
+    still = cv2.GaussianBlur(still, (0, 0), _EDGE_BLUR)[:, :, None]
+    return np.clip(moved + still * (decoded - there), 0, 1)

@@ -26,7 +26,7 @@ from faceflex.methods.affect_plane import AffectPlane
 from faceflex.methods.attribute_vectors import AttributeVectorMethod, FaceCode
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, find_control
-from faceflex.methods.expression_motion import droop_of, expression_targets
+from faceflex.methods.expression_motion import after_motion, droop_of, expression_targets
 
 if TYPE_CHECKING:
     from faceflex.models.affect_regressor import AffectRegressor
@@ -191,11 +191,14 @@ class ValenceArousalMethod:
         decoded: NDArray[np.float32],
     ) -> FaceChange:
         latent, motion, droop = move
-        face = code.code.face
-        landmarks, lips = expression_targets(face.landmarks, face.lips, motion, droop)
-        after = self._faces.in_template(code.code, decoded)
+        face, before = code.code.face, code.code.decoded
+        targets, lips = expression_targets(face.landmarks, face.lips, motion, droop)
+        decoded = self._faces.in_template(code.code, decoded)
+        own = self._faces.vectors.landmark_shift(latent - code.code.latent)
+        pair = face.lips, lips
+        after = after_motion(before, decoded, face.landmarks, own, targets, pair)
         condition = self._faces.condition(code.code, latent)
-        return FaceChange(code.code.decoded, after, landmarks, lips, _STYLE, condition)
+        return FaceChange(before, after, targets, lips, _STYLE, condition)
 
 
 def target_place(own: Place, settings: Mapping[str, float]) -> Place:
