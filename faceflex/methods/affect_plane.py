@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.errors import AssetError, UsageError
+from faceflex.errors import AssetError
 from faceflex.tensors import read_arrays, valid_names, wrap_read_errors, write_arrays
 
 KIND, LABEL = "faceflex-affect-plane-1", "plane of valence and arousal"
@@ -102,19 +102,6 @@ class AffectPlane:
         """Return how landmarks (68, 2) and latent (D,) change from one place to another."""
         change = np.float32(self.at(end) - self.at(start))
         return change[:136].reshape(68, 2), change[136:]
-
-    def place_of(self, feeling: str) -> tuple[float, float]:
-        """Return the place of a named expression; 1 is the mean of its faces.
-
-        Raises
-        ------
-        UsageError
-            If there is no such expression.
-        """
-        if feeling not in self.names:
-            raise UsageError(f"`feeling` {feeling}: use one of {', '.join(self.names)}")
-        valence, arousal = self.places[self.names.index(feeling)].tolist()
-        return valence, arousal
 
     def save(self, path: Path, extra: Mapping[str, object] | None = None) -> None:
         """Write to a file (float16); it appears whole or not at all."""

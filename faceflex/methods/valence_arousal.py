@@ -36,6 +36,8 @@ PLANE, REGRESSOR = "affect-plane", "affect"
 
 _STYLE = TransferStyle(max_shading=0.2, highpass_sigma=5.0, rendered=1.0)
 _LATENT_GAIN = 1.3
+# Estimates of valence and arousal of neutral faces, and how far others are to be believed.
+_NEUTRAL, _CERTAINTY = np.float32([-0.08, 0.25]), np.float32([0.8, 0.6])
 _LATENTS = 64  # Decoded at a time.
 
 Place = tuple[float, float]
@@ -151,11 +153,20 @@ class ValenceArousalMethod:
         codes = self._faces.encode(faces, photo)
         if not codes:
             return []
-        places = self.regressor.estimate(np.stack([face.crop for face in faces]))
+        places = self.estimate(np.stack([face.crop for face in faces]))
         return [
             AffectCode(code, (float(v), float(a)))
             for code, (v, a) in zip(codes, places, strict=True)
         ]
+
+    def estimate(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the places (N, 2) of aligned crops (N, 128, 128, 3), likeliest rather than spread.
+
+        The regressor's estimates are as far apart as real places are; being uncertain, they are
+        drawn towards the middle of the plane, where neutral faces lie.
+        """
+        raw = self.regressor.estimate(crops)
+        return np.clip((raw - _NEUTRAL) * _CERTAINTY, -1, 1)
 
     def own_values(self, code: AffectCode) -> Mapping[str, float]:
         """Return a face's estimated valence and arousal."""

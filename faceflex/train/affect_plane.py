@@ -18,9 +18,6 @@ from faceflex.methods.vectors import AttributeVectors
 NAMED = ("happy", "sad", "surprised", "afraid", "disgusted", "angry")
 """Expressions with a place of their own. Contempt has none: it lies where anger does."""
 
-CALM = (0.4, -0.4)
-"""Place of ``calm``: Russell's fourth quadrant. AffectNet has no such expression."""
-
 IDENTITY = (
     "Male",
     "Young",
@@ -97,12 +94,8 @@ def fit_affect_plane(
     at = np.array(centres)
     solved = np.linalg.solve(nearness(at, at, _WIDTH), np.array(offsets))
     surface, solved = (_without_identity(x, vectors) for x in (surface, solved))
-    # Calm has no faces of its own: its Gaussian is empty, its place is Russell's.
-    at = np.concatenate([at, [CALM]])
-    solved = np.concatenate([solved, np.zeros((1, solved.shape[1]))])
     return AffectPlane(
-        np.float32(surface), np.float32(solved), np.float32(at), (*NAMED, "calm"), _WIDTH,
-        vectors.model,
+        np.float32(surface), np.float32(solved), np.float32(at), NAMED, _WIDTH, vectors.model
     )
 
 
