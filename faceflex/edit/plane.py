@@ -34,7 +34,7 @@ FRAMES = (2, 1000)
 QUADRANTS = (("excited", "calm"), ("angry, afraid", "sad, tired"))
 """Names of the quadrants (Russell 1980), as they lie on the sheet: pleasant above, excited left."""
 
-_MARGIN, _GAP, _MARK = 58, 4, (235, 120, 20)
+_MARGIN, _GAP, _MARK = 76, 4, (235, 120, 20)
 _INK, _FONT = (40, 40, 40), 15
 
 
