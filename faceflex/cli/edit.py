@@ -109,9 +109,7 @@ def edit(
             " FILE.webp.",
         ),
     ] = None,
-    frames: Annotated[
-        int | None, typer.Option(help="Frames of --path.", show_default="48")
-    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames of --path.", show_default="48")] = None,
     face: Annotated[
         list[str] | None,
         typer.Option(metavar="N|largest|X,Y", help="Which faces; all by default; repeatable."),

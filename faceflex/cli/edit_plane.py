@@ -96,7 +96,10 @@ class PlaneOutputs:
 
 
 def run_plane(
-    plane: PlaneOptions, editor: Editor, names: Sequence[str], faces: Sequence[str],
+    plane: PlaneOptions,
+    editor: Editor,
+    names: Sequence[str],
+    faces: Sequence[str],
     outputs: PlaneOutputs,
 ) -> int:
     """Draw sheets or paths of photos; return the exit code."""
@@ -125,8 +128,13 @@ def run_plane(
 
 
 def _run_one(
-    plane: PlaneOptions, editor: Editor, source: bytes | str, name: str, stem: str,
-    selectors: Sequence[str], outputs: PlaneOutputs,
+    plane: PlaneOptions,
+    editor: Editor,
+    source: bytes | str,
+    name: str,
+    stem: str,
+    selectors: Sequence[str],
+    outputs: PlaneOutputs,
 ) -> None:
     from faceflex.edit.selection import choose_faces
     from faceflex.photo import load_photo
@@ -136,8 +144,9 @@ def _run_one(
     chosen = choose_faces(found, selectors, name, editor.finder.min_score)
     folder = outputs.out or Path()
     if plane.path is not None:
-        _draw_path(plane, editor, photo, chosen, outputs.file or folder / f"{stem}-path.gif",
-                   outputs)
+        _draw_path(
+            plane, editor, photo, chosen, outputs.file or folder / f"{stem}-path.gif", outputs
+        )
         return
     several = len(chosen) > 1
     for face in chosen:
@@ -171,7 +180,11 @@ def _draw_sheet(
 
 
 def _draw_path(
-    plane: PlaneOptions, editor: Editor, photo: Photo, faces: Sequence[Any], file: Path,
+    plane: PlaneOptions,
+    editor: Editor,
+    photo: Photo,
+    faces: Sequence[Any],
+    file: Path,
     outputs: PlaneOutputs,
 ) -> None:
     from faceflex.edit.plane import close_up, parse_path, path_frames, path_places

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -133,7 +132,9 @@ def circumplex_sheet(opened: OpenPhoto, controls: tuple[str, str], steps: int) -
     left, top = _MARGIN + column * pitch[0] + _GAP, _MARGIN + row * pitch[1] + _GAP
     draw.rectangle((left - 2, top - 2, left + width + 1, top + height + 1), outline=_MARK, width=4)
     spot = [
-        _MARGIN + _GAP + (LIMIT - p) / (2 * LIMIT) * (steps - 1) * pitch[1 - k]
+        _MARGIN
+        + _GAP
+        + (LIMIT - p) / (2 * LIMIT) * (steps - 1) * pitch[1 - k]
         + (width, height)[1 - k] / 2
         for k, p in enumerate(place)
     ]

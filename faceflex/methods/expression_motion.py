@@ -58,7 +58,7 @@ def expression_targets(
     start = np.asarray(landmarks, np.float32)
     motion = remove_rigid_motion(start, np.asarray(shift, np.float32) * _foreshortening(start))
     motion[BROWS] *= np.float32(_BROW_GAIN)
-    motion[MOUTH] *= np.float32([_MOUTH_GAIN * _SIDEWAYS, _MOUTH_GAIN])
+    motion[MOUTH] *= np.array([_MOUTH_GAIN * _SIDEWAYS, _MOUTH_GAIN], np.float32)
     _move_lids(start, motion, droop)
     _hold_brows(start, motion)
     moved, targets = move_lips(lips, start, motion, opening=_OPENING, widest=_WIDEST)

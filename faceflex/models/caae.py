@@ -156,8 +156,10 @@ class _GeneratorFilm(nn.Module):
         self.first = channels[0]
         self.linear = nn.Linear(config.latent, self.first * self.side**2)
         self.told = nn.Sequential(
-            nn.Linear(config.latent + 5, self._TOLD), nn.LeakyReLU(0.2),
-            nn.Linear(self._TOLD, self._TOLD), nn.LeakyReLU(0.2),
+            nn.Linear(config.latent + 5, self._TOLD),
+            nn.LeakyReLU(0.2),
+            nn.Linear(self._TOLD, self._TOLD),
+            nn.LeakyReLU(0.2),
         )
         self.blocks = nn.ModuleList(_FilmBlock(a, b, self._TOLD) for a, b in pairwise(channels))
         self.outlet = nn.Conv2d(channels[-1], 3, 3, padding=1)
@@ -197,7 +199,8 @@ class CAAE(Network):
         for module in self.modules():
             if published and isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (B, 3, S, S) in [-1, 1], places (B, 2) -> pictures, and codes (B, latent)."""

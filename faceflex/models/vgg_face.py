@@ -43,9 +43,7 @@ class VGGFace(nn.Module):
         For each of :data:`LAYERS` kernels (C', C, 3, 3) and biases (C').
     """
 
-    def __init__(
-        self, weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
-    ) -> None:
+    def __init__(self, weights: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
         super().__init__()
         self.convs = nn.ModuleDict()
         for name, (kernel, bias) in weights.items():

@@ -81,6 +81,8 @@ class AffectObjective(Objective[AffectRegressor, AffectBatch, tuple[Tensor, Tens
         If there are no such faces, or ``start`` has another shape.
     """
 
+    config: AffectTraining
+
     def __init__(
         self,
         cache: AlignedCache,
@@ -122,8 +124,9 @@ class AffectObjective(Objective[AffectRegressor, AffectBatch, tuple[Tensor, Tens
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
         pictures = augment(faces.float() / 255, self.network.config.size, generator)[self._part]
         pictures = pictures.contiguous(memory_format=torch.channels_last)
-        places, names = (torch.from_numpy(x[rows][self._part]) for x in
-                         (self._places, self._expressions))
+        places, names = (
+            torch.from_numpy(x[rows][self._part]) for x in (self._places, self._expressions)
+        )
         device = self.workers.device
         return AffectBatch(pictures.to(device), places.to(device), names.to(device))
 

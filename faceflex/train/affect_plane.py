@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.assets import resolve
 from faceflex.data.affectnet import EXPRESSIONS
+from faceflex.data.chunks import Progress
 from faceflex.data.latents import Latents
+from faceflex.data.template import mirrored
 from faceflex.errors import UsageError
+from faceflex.faces import find_faces
 from faceflex.faces.align import estimate_similarity, template, transform_points
 from faceflex.faces.landmark_groups import LEFT_EYE, NOSE_TIP, RIGHT_EYE, RIGID_LANDMARKS
+from faceflex.faces.landmarks import LandmarkModel
 from faceflex.methods.affect_plane import AffectPlane, nearness, quadratic
 from faceflex.methods.vectors import AttributeVectors
+from faceflex.photo import load_rgb
 
 NAMED = ("happy", "sad", "surprised", "afraid", "disgusted", "angry")
 """Expressions with a place of their own. Contempt has none: it lies where anger does."""
@@ -67,7 +74,9 @@ def fit_affect_plane(
     """
     shape = _expression_shapes(faces)
     frontal = _turn(faces.points) < _TURNED
-    used = chosen & frontal & (faces_label(faces, "expression") != EXPRESSIONS.index("contemptuous"))
+    used = (
+        chosen & frontal & (faces_label(faces, "expression") != EXPRESSIONS.index("contemptuous"))
+    )
     if used.sum() < _FEWEST:
         raise UsageError(f"{int(used.sum())} frontal faces to fit; at least {_FEWEST} are needed")
     z = ((faces.plain + faces.mirror) / 2).astype(np.float64)[used]
@@ -97,6 +106,38 @@ def fit_affect_plane(
     return AffectPlane(
         np.float32(surface), np.float32(solved), np.float32(at), NAMED, _WIDTH, vectors.model
     )
+
+
+def refined(faces: Latents, landmark_model: str, progress: Progress | None = None) -> Latents:
+    """Return faces with landmarks found anew: the mean of a face's and of its mirror image's.
+
+    Parameters
+    ----------
+    faces
+        Encoded faces.
+    landmark_model
+        Registered name or file of a landmark predictor.
+    progress
+        Called with (faces done, faces in all).
+    """
+    model, points = LandmarkModel(resolve(landmark_model)), []
+    for number, (record, crop_points) in enumerate(zip(faces.records, faces.points, strict=True)):
+        image = load_rgb(record.path)
+        first = record.points
+        if first is None:  # Found when it was encoded, and kept in pixels of the crop.
+            found = find_faces(image)
+            first = max(found, key=lambda f: f.width).points if found else None
+        if first is None:
+            points.append(crop_points)
+            continue
+        width = image.shape[1]
+        plain = model.refine(image, first)
+        flipped = model.refine(np.ascontiguousarray(image[:, ::-1]), mirrored(first, width))
+        both = (plain + mirrored(flipped, width)) / 2
+        points.append(transform_points(estimate_similarity(both), both))
+        if progress:
+            progress(number + 1, len(faces.records))
+    return replace(faces, points=np.array(points, np.float32))
 
 
 def faces_label(faces: Latents, name: str) -> NDArray[np.float64]:
@@ -135,9 +176,7 @@ def _identity_scores(z: NDArray[np.float64], vectors: AttributeVectors) -> NDArr
     return np.asarray((scores - scores.mean(axis=0)) / (scores.std(axis=0) + 1e-9))
 
 
-def _without_identity(
-    rows: NDArray[np.float64], vectors: AttributeVectors
-) -> NDArray[np.float64]:
+def _without_identity(rows: NDArray[np.float64], vectors: AttributeVectors) -> NDArray[np.float64]:
     """Return rows (M, 136 + D) whose latent parts the probes do not notice."""
     basis, _ = np.linalg.qr(_probes(vectors).T)
     latent = rows[:, 136:]

@@ -78,7 +78,9 @@ class CAAETraining(TrainConfig):
     seed: int = 60
 
 
-PUBLISHED = CAAETraining("caae-2019", ema=0.0, warmup=0, decay=0.0, clip=float("inf"), place=0.0)
+PUBLISHED = CAAETraining(
+    configuration="caae-2019", ema=0.0, warmup=0, decay=0.0, clip=float("inf"), place=0.0
+)
 """The published training."""
 
 
@@ -119,6 +121,8 @@ class CAAEObjective(Objective[CAAE, PlaneBatch, Generated]):
     UsageError
         If there are no such faces, or a term lacks its network.
     """
+
+    config: CAAETraining
 
     def __init__(
         self,
@@ -225,9 +229,7 @@ class CAAEObjective(Objective[CAAE, PlaneBatch, Generated]):
             return (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
-    def loss_terms(
-        self, batch: PlaneBatch, outputs: Generated, step: int
-    ) -> dict[str, Term]:
+    def loss_terms(self, batch: PlaneBatch, outputs: Generated, step: int) -> dict[str, Term]:
         """Return reconstruction, identity, both adversaries and, where trained, the place."""
         config = self.config
         terms: dict[str, Term] = {
@@ -237,9 +239,7 @@ class CAAEObjective(Objective[CAAE, PlaneBatch, Generated]):
         if self._identity is not None and config.identity:
             with torch.no_grad():
                 target = self._identity.maps(batch.pictures / 2 + 0.5)
-            loss = _map_l1(
-                self._identity.maps(outputs.pictures / 2 + 0.5), target, not self._hinge
-            )
+            loss = _map_l1(self._identity.maps(outputs.pictures / 2 + 0.5), target, not self._hinge)
             if outputs.edits is not None:  # Who it is shows in the deeper maps.
                 edited = self._identity.maps(outputs.edits / 2 + 0.5)
                 loss = (loss + _map_l1(edited[-2:], target[-2:], False)) / 2

@@ -28,14 +28,14 @@ def labelled_faces(cache: AlignedCache, part: str) -> NDArray[np.int64]:
     places = [
         i
         for i, (name, labels) in enumerate(zip(cache.names, cache.labels, strict=True))
-        if "valence" in labels and _part_of(name, bool(cache.held_out[i])) == part
+        if "valence" in labels and part_of(name, bool(cache.held_out[i])) == part
     ]
     if not places:
         raise UsageError(f"no faces with valence and arousal ({part})")
     return np.array(places, np.int64)
 
 
-def _part_of(name: str, held_out: bool) -> str:
+def part_of(name: str, held_out: bool) -> str:
     """Return the part that a picture belongs to; what a set itself holds out, always is."""
     share = 0 if held_out else share_of(name) or 9
     return next(part for part, shares in PARTS.items() if share in shares)
