@@ -17,7 +17,7 @@ from faceflex.cli import (
     fetch,
     import_,
     models,
-    train,
+    train_affect,
 )
 
 app = typer.Typer(
@@ -51,7 +51,7 @@ app.command("faces")(faces.faces)
 app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)
 app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(train.app, name="train")
+app.add_typer(train_affect.app, name="train")
 app.add_typer(import_.app, name="import")
 app.command("fetch")(fetch.fetch)
 app.command("models")(models.models)

@@ -14,9 +14,9 @@ from faceflex.cli.train import (
     FeaturesOption,
     FolderOption,
     SeedOption,
-    app,
     train_on,
 )
+from faceflex.cli.train import app as app
 
 if TYPE_CHECKING:
     from faceflex.data.cache import AlignedCache

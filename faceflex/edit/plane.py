@@ -77,10 +77,7 @@ def close_up(
     rows, columns = window(rgb.shape, faces) if crop else (slice(None), slice(None))
     part = np.ascontiguousarray(rgb[rows, columns])
     corner = np.array([columns.start or 0, rows.start or 0], np.float64)
-    if max(part.shape[:2]) > side:
-        small = thumbnail(part, side)
-    else:
-        small = part
+    small = thumbnail(part, side) if max(part.shape[:2]) > side else part
     scale = np.array(small.shape[1::-1]) / np.array(part.shape[1::-1])
     moved = []
     for face in faces:

@@ -77,10 +77,10 @@ def _foreshortening(points: Floats) -> Floats:
     """Return (68, 2): how much of a frontal face's motion is seen, sideways on either half."""
     factors, mean = np.ones((68, 2), np.float32), template()
     middle = points[_MIDDLE, 0]
-    for corner, side in ((_RIGHT_CORNER, points[:, 0] < middle), (_LEFT_CORNER, None)):
+    right = points[:, 0] < middle
+    for corner, half in ((_RIGHT_CORNER, right), (_LEFT_CORNER, ~right)):
         seen = abs(float(points[corner, 0] - middle))
         usual = abs(float(mean[corner, 0] - mean[_MIDDLE, 0]))
-        half = side if side is not None else points[:, 0] >= middle
         factors[half, 0] = np.clip(seen / usual, 0.5, 1.15)
     return factors
 
@@ -89,8 +89,8 @@ def _move_lids(points: Floats, motion: Floats, droop: float) -> None:
     """Scale the lids' motion to the face's own eyes, and keep it within limits, in place."""
     mean = template()
     usual = float((mean[list(LOWER_LIDS), 1] - mean[list(UPPER_LIDS), 1]).mean())
-    for eye in (slice(0, 2), slice(2, 4)):
-        upper, lower = list(UPPER_LIDS[eye]), list(LOWER_LIDS[eye])
+    for first, last in ((0, 2), (2, 4)):
+        upper, lower = list(UPPER_LIDS[first:last]), list(LOWER_LIDS[first:last])
         own = max(0.5, float((points[lower, 1] - points[upper, 1]).mean()))
         gain = _LID_GAIN * min(1.3, own / usual)
         asked = gain * float((motion[lower, 1] - motion[upper, 1]).mean()) - droop * own

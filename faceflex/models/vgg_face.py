@@ -48,8 +48,11 @@ class VGGFace(nn.Module):
         self.convs = nn.ModuleDict()
         for name, (kernel, bias) in weights.items():
             conv = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
-            conv.weight.data, conv.bias.data = torch.from_numpy(kernel), torch.from_numpy(bias)  # type: ignore[union-attr]
+            conv.load_state_dict(
+                {"weight": torch.from_numpy(kernel), "bias": torch.from_numpy(bias)}
+            )
             self.convs[name] = conv
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None])
         self.requires_grad_(False)
 
