@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 NAME = "valence-arousal"
 PLANE, REGRESSOR = "affect-plane", "affect"
 
-HELD_OUT_ERROR = {"valence": 0.0, "arousal": 0.0}
+HELD_OUT_ERROR = {"valence": 0.39, "arousal": 0.37}
 """Root mean square error of the estimates on held-out faces of AffectNet (docs/emotion.md)."""
 
 _STYLE = TransferStyle(max_shading=0.2, highpass_sigma=5.0, rendered=1.0)
