@@ -12,20 +12,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.errors import AssetError
+from faceflex.faces.align import estimate_similarity, transform_points
+from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS, RIGID_LANDMARKS
 from faceflex.tensors import read_arrays, valid_names, wrap_read_errors, write_arrays
 
 KIND, LABEL = "faceflex-affect-plane-1", "plane of valence and arousal"
 TERMS = 5
 """Terms of the quadratic surface: valence, arousal, their squares and their product."""
 
+_DOUBT, _MOST_SMILE = 0.25, 1.25  # Differences of a smile that say nothing, and that do most.
+_FULLY = 0.5  # Change of valence over which they come to count.
 _LOWEST = -0.45  # Of the faces' arousal, but for very few: below, the quadratic stays.
-_ARRAYS = ("surface", "offsets", "places")
+_ARRAYS = ("surface", "offsets", "places", "neutral")
 
 Floats = NDArray[np.float32]
 
@@ -62,6 +67,9 @@ class AffectPlane:
         (C, 136 + D) coefficients of the named expressions' Gaussians.
     places
         (C, 2) valence and arousal of the named expressions: the means of their faces.
+    neutral
+        (68, 2) mean landmarks of neutral faces, laid on the template by nose and corners of the
+        eyes.
     names
         Their names.
     width
@@ -83,6 +91,7 @@ class AffectPlane:
     surface: Floats
     offsets: Floats
     places: Floats
+    neutral: Floats
     names: tuple[str, ...]
     width: float
     model: str
@@ -102,6 +111,54 @@ class AffectPlane:
         """Return how landmarks (68, 2) and latent (D,) change from one place to another."""
         change = np.float32(self.at(end) - self.at(start))
         return change[:136].reshape(68, 2), change[136:]
+
+    def smile(self, landmarks: NDArray[np.floating]) -> float:
+        """Return how much a face smiles by the corners of its mouth: 0 neutral, 1 as happy faces.
+
+        Parameters
+        ----------
+        landmarks
+            (68, 2), in any frame.
+        """
+        rigid = list(RIGID_LANDMARKS)
+        points = np.asarray(landmarks, np.float32)
+        still = transform_points(estimate_similarity(points[rigid], self.neutral[rigid]), points)
+        corners = list(OUTER_MOUTH_CORNERS)
+        usual = self._happy[0][corners]
+        moved = (still - self.neutral)[corners]
+        up = moved[:, 1].mean() / usual[:, 1].mean()
+        wide = (moved[1, 0] - moved[0, 0]) / (usual[1, 0] - usual[0, 0])
+        return float(up + wide) / 2
+
+    @cached_property
+    def _happy(self) -> tuple[Floats, Floats]:
+        """How landmarks and latent change from the middle of the plane to happy faces."""
+        return self.change((0.0, 0.0), self.places[self.names.index("happy")].tolist())
+
+    def change_of(
+        self, landmarks: NDArray[np.floating], start: Sequence[float], end: Sequence[float]
+    ) -> tuple[Floats, Floats]:
+        """Return :meth:`change` for one face: what smile it has, more or less than usual, counts.
+
+        A broad smile has farther to go to a sad face than the mean smile at its place, and a face
+        that does not smile farther to a happy one.
+
+        Parameters
+        ----------
+        landmarks
+            (68, 2) the face's own.
+        start, end
+            Its place, and where it goes.
+        """
+        motion, offset = self.change(start, end)
+        usual = self.smile(self.neutral + self.change((0.0, 0.0), start)[0])
+        more = float(np.clip(self.smile(landmarks) - usual, -_MOST_SMILE, _MOST_SMILE))
+        more = float(np.copysign(max(0.0, abs(more) - _DOUBT), more))
+        rise = (end[0] - start[0]) / _FULLY
+        share = float(np.clip(-rise if more > 0 else rise, 0, 1)) * more
+        return motion - np.float32(share) * self._happy[0], offset - np.float32(
+            share
+        ) * self._happy[1]
 
     def save(self, path: Path, extra: Mapping[str, object] | None = None) -> None:
         """Write to a file (float16); it appears whole or not at all."""
@@ -132,13 +189,14 @@ class AffectPlane:
         """
         arrays, metadata = read_arrays(path, KIND, LABEL)
         with wrap_read_errors(path, LABEL):
-            surface, offsets, places = (np.float32(arrays[name]) for name in _ARRAYS)
+            surface, offsets, places, neutral = (np.float32(arrays[n]) for n in _ARRAYS)
             names, width = tuple(json.loads(metadata["names"])), float(metadata["width"])
             fits = (
                 surface.ndim == offsets.ndim == places.ndim == 2
                 and surface.shape[0] == TERMS
                 and surface.shape[1] == offsets.shape[1] > 136
                 and places.shape == (len(offsets), 2)
+                and neutral.shape == (68, 2)
                 and len(names) == len(offsets)
                 and valid_names(names)
                 and 0.01 < width < 10
@@ -152,4 +210,4 @@ class AffectPlane:
                 f"{path}: this plane belongs to model {belongs}, not to {model}; "
                 "fit one for it with: faceflex train affect-plane"
             )
-        return cls(surface, offsets, places, names, width, belongs)
+        return cls(surface, offsets, places, neutral, names, width, belongs)

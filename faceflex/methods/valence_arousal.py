@@ -39,7 +39,7 @@ HELD_OUT_ERROR = {"valence": 0.39, "arousal": 0.37}
 """Root mean square error of the estimates on held-out faces of AffectNet (docs/emotion.md)."""
 
 _STYLE = TransferStyle(max_shading=0.2, highpass_sigma=5.0, rendered=1.0)
-_LATENT_GAIN = 1.3
+_LATENT_GAIN = 2.0
 _TOLD_GAIN = 2.5  # A renderer is told of more: at the mean smile of happy faces it shows no teeth.
 # Estimates of valence and arousal of neutral faces, and how far others are to be believed.
 _NEUTRAL = np.array([-0.08, 0.25], np.float32)
@@ -222,7 +222,10 @@ class ValenceArousalMethod:
     def _move(self, code: AffectCode, shot: Shot) -> Move | None:
         """Return where a shot moves a face; None where it stays."""
         end = target_place(code.place, dict(shot.settings))
-        return None if end == code.place else Move(code, end, *self.plane.change(code.place, end))
+        if end == code.place:
+            return None
+        landmarks = code.code.face.landmarks
+        return Move(code, end, *self.plane.change_of(landmarks, code.place, end))
 
     def decode(self, moves: Sequence[Move]) -> Sequence[Crop]:
         """Return the model's pictures (128, 128, 3) of faces where they have gone."""

@@ -103,9 +103,9 @@ def fit_affect_plane(
     at = np.array(centres)
     solved = np.linalg.solve(nearness(at, at, _WIDTH), np.array(offsets))
     surface, solved = (_without_identity(x, vectors) for x in (surface, solved))
-    return AffectPlane(
-        np.float32(surface), np.float32(solved), np.float32(at), NAMED, _WIDTH, vectors.model
-    )
+    still = shape[used][expression == EXPRESSIONS.index("neutral")].mean(axis=0).reshape(68, 2)
+    fitted = (np.asarray(x, np.float32) for x in (surface, solved, at, still))
+    return AffectPlane(*fitted, NAMED, _WIDTH, vectors.model)
 
 
 def refined(faces: Latents, landmark_model: str, progress: Progress | None = None) -> Latents:
