@@ -43,7 +43,7 @@ _LATENT_GAIN = 2.0
 _TOLD_GAIN = 2.5  # A renderer is told of more: at the mean smile of happy faces it shows no teeth.
 # Estimates of valence and arousal of neutral faces, and how far others are to be believed.
 _NEUTRAL = np.array([-0.08, 0.25], np.float32)
-_CERTAINTY = np.array([0.8, 0.6], np.float32)
+_CERTAINTY = np.array([0.8, 0.5], np.float32)
 _LATENTS = 64  # Decoded at a time.
 
 Place = tuple[float, float]

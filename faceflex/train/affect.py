@@ -23,7 +23,7 @@ from faceflex.train.workers import Workers
 
 PURPOSES = {
     "edits": AffectConfig("attributes", 96),
-    "judge": AffectConfig("features", 128),
+    "judge": AffectConfig("attributes", 96),
 }
 """What a regressor is for, and its shape then: it estimates a face's place, or judges edits."""
 

@@ -104,8 +104,8 @@ def fit_affect_plane(
     solved = np.linalg.solve(nearness(at, at, _WIDTH), np.array(offsets))
     surface, solved = (_without_identity(x, vectors) for x in (surface, solved))
     still = shape[used][expression == EXPRESSIONS.index("neutral")].mean(axis=0).reshape(68, 2)
-    fitted = (np.asarray(x, np.float32) for x in (surface, solved, at, still))
-    return AffectPlane(*fitted, NAMED, _WIDTH, vectors.model)
+    parts = [np.asarray(x, np.float32) for x in (surface, solved, at, still)]
+    return AffectPlane(parts[0], parts[1], parts[2], parts[3], NAMED, _WIDTH, vectors.model)
 
 
 def refined(faces: Latents, landmark_model: str, progress: Progress | None = None) -> Latents:
