@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from faceflex.edit.contact_sheet import window
 from faceflex.edit.editor import Editor, OpenPhoto
 from faceflex.errors import UsageError
 from faceflex.faces import Face
@@ -34,6 +33,7 @@ QUADRANTS = (("excited", "calm"), ("angry, afraid", "sad, tired"))
 """Names of the quadrants (Russell 1980), as they lie on the sheet: pleasant above, excited left."""
 
 _MARGIN, _GAP, _MARK = 76, 4, (235, 120, 20)
+_ROOM = 0.25  # Around a face, as a share of its size.
 _INK, _FONT = (40, 40, 40), 15
 
 
@@ -74,7 +74,7 @@ def close_up(
     crop
         Whether only the faces and what is around them is shown.
     """
-    rows, columns = window(rgb.shape, faces) if crop else (slice(None), slice(None))
+    rows, columns = _around(rgb.shape, faces) if crop else (slice(None), slice(None))
     part = np.ascontiguousarray(rgb[rows, columns])
     corner = np.array([columns.start or 0, rows.start or 0], np.float64)
     small = thumbnail(part, side) if max(part.shape[:2]) > side else part
@@ -88,6 +88,17 @@ def close_up(
         moved.append(replace(face, points=np.float32(points), box=(left, top, right, bottom)))
     numbers = [str(face.index) for face in moved]
     return editor.open(small, numbers, faces=moved)
+
+
+def _around(shape: tuple[int, ...], faces: Sequence[Face]) -> tuple[slice, slice]:
+    """Return the rows and columns of a photo that show faces from the forehead to the chin."""
+    points = np.concatenate([face.points for face in faces])
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    room = _ROOM * max(right - left, bottom - top)
+    return (
+        slice(max(0, int(top - 1.8 * room)), min(shape[0], int(bottom + 0.7 * room))),
+        slice(max(0, int(left - room)), min(shape[1], int(right + room))),
+    )
 
 
 def circumplex_sheet(opened: OpenPhoto, controls: tuple[str, str], steps: int) -> Picture:

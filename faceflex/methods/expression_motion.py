@@ -20,7 +20,7 @@ from faceflex.methods.landmark_readout import move_lips, remove_rigid_motion
 UPPER_LIDS, LOWER_LIDS = (37, 38, 43, 44), (41, 40, 47, 46)
 """Corresponding landmarks of the eyelids."""
 
-_BROW_GAIN, _LID_GAIN, _MOUTH_GAIN, _SIDEWAYS = 1.7, 1.7, 1.5, 0.8
+_BROW_GAIN, _LID_GAIN, _MOUTH_GAIN, _SIDEWAYS = 2.1, 2.0, 1.5, 0.8
 _CLOSED, _WIDE = 0.25, 1.45  # Limits of an eye's opening, as a share of the photo's.
 _BROW_ROOM = 0.6  # Share of the distance from lid to brow that is always left.
 _BROW_EYES = ((range(17, 22), (37, 38)), (range(22, 27), (43, 44)))
