@@ -12,7 +12,7 @@ from faceflex.cli import (
     build_vectors,
     doctor,
     edit,
-    evaluate,
+    evaluate_affect,
     faces,
     fetch,
     import_,
@@ -50,7 +50,7 @@ app.command("edit")(edit.with_control_options())
 app.command("faces")(faces.faces)
 app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)
-app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(evaluate_affect.app, name="evaluate")
 app.add_typer(train_affect.app, name="train")
 app.add_typer(import_.app, name="import")
 app.command("fetch")(fetch.fetch)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.assets import resolve
 from faceflex.data.records import Record
 from faceflex.edit.editor import Editor
 from faceflex.edit.plane import sheet_values
@@ -17,11 +18,14 @@ from faceflex.faces.align import align
 from faceflex.faces.recognition import FaceDescriptor, descriptor_distance
 from faceflex.methods.affect_controls import AROUSAL, VALENCE
 from faceflex.models.affect_regressor import AffectRegressor
+from faceflex.models.attribute_classifier import load_classifier
 from faceflex.photo import load_rgb
 from faceflex.train.plane import concordance
 
 HALF = 0.5
 """Valence and arousal, up to which identity is measured."""
+
+_YOUNGEST, _NO_SMILE = 15, 0.2  # Years, and the classifier's score.
 
 Progress = Callable[[int, int], None]
 
@@ -75,6 +79,25 @@ def evaluate_affect(
         raise UsageError("no photo with landmarks could be edited")
     seen = np.array(judged)  # (faces, places, 2)
     return summarize(seen, np.array(places), steps, identities)
+
+
+def not_smiling(records: Sequence[Record], most: int) -> list[Record]:
+    """Return the first grown-up faces of which the attribute classifier sees that none smiles."""
+    classifier = load_classifier(resolve("judge"))
+    smiling = classifier.config.names.index("Smiling")
+    chosen: list[Record] = []
+    for record in records:
+        if len(chosen) == most:
+            break
+        if record.points is None or not record.labels.get("age", _YOUNGEST) >= _YOUNGEST:
+            continue
+        try:
+            crop = align(load_rgb(record.path), record.points).crop
+        except (FaceflexError, ValueError):
+            continue
+        if classifier.scores(crop[None])[0, smiling] < _NO_SMILE:
+            chosen.append(record)
+    return chosen
 
 
 def _judge_face(
