@@ -35,16 +35,15 @@ if TYPE_CHECKING:
 NAME = "valence-arousal"
 PLANE, REGRESSOR = "affect-plane", "affect"
 
-HELD_OUT_ERROR = {"valence": 0.39, "arousal": 0.37}
+HELD_OUT_ERROR = {"valence": 0.41, "arousal": 0.37}
 """Root mean square error of the estimates on held-out faces of AffectNet (docs/emotion.md)."""
 
 _STYLE = TransferStyle(max_shading=0.2, highpass_sigma=5.0, rendered=1.0)
 _LATENT_GAIN = 2.0
 _TOLD_GAIN = 2.5  # A renderer is told of more: at the mean smile of happy faces it shows no teeth.
-# Estimates of valence and arousal of neutral faces, and how far others are to be believed.
-_NEUTRAL = np.array([-0.08, 0.25], np.float32)
+# What the regressor says is certain in part only; the rest is what faces usually have.
 _CERTAINTY = np.array([0.8, 0.5], np.float32)
-_LATENTS = 64  # Decoded at a time.
+_USUAL = np.array([0.06, 0.12], np.float32)
 
 Place = tuple[float, float]
 Crop = NDArray[np.float32]
@@ -195,13 +194,12 @@ class ValenceArousalMethod:
         ]
 
     def estimate(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the places (N, 2) of aligned crops (N, 128, 128, 3), likeliest rather than spread.
+        """Return the places (N, 2) of aligned crops (N, 128, 128, 3): the likeliest ones.
 
-        The regressor's estimates are as far apart as real places are; being uncertain, they are
-        drawn towards the middle of the plane, where neutral faces lie.
+        A regressor's estimates are as far apart as real places are; being uncertain, they are drawn
+        towards those of usual faces.
         """
-        raw = self.regressor.estimate(crops)
-        return np.clip((raw - _NEUTRAL) * _CERTAINTY, -1, 1)
+        return np.clip(_CERTAINTY * self.regressor.estimate(crops) + _USUAL, -1, 1)
 
     def own_values(self, code: AffectCode) -> Mapping[str, float]:
         """Return a face's estimated valence and arousal."""
