@@ -44,6 +44,7 @@ _TOLD_GAIN = 2.5  # A renderer is told of more: at the mean smile of happy faces
 # What the regressor says is certain in part only; the rest is what faces usually have.
 _CERTAINTY = np.array([0.8, 0.5], np.float32)
 _USUAL = np.array([0.06, 0.12], np.float32)
+_LATENTS = 64  # Decoded at a time.
 
 Place = tuple[float, float]
 Crop = NDArray[np.float32]
