@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 from scipy.io import savemat
 
+from faceflex.assets import resolve
 from faceflex.data.affectnet import read_affectnet, share_of
 from faceflex.data.cache import WIDE, AlignedCache
 from faceflex.data.readers import read_any
 from faceflex.errors import AssetError, UsageError
 from faceflex.faces import find_faces
 from faceflex.faces.align import align
+from faceflex.methods.affect_plane import KIND, AffectPlane
 from faceflex.models.affect_regressor import AffectConfig, AffectRegressor, load_affect_regressor
 from faceflex.models.caae import CAAE, CONFIGURATIONS, CAAEConfig
 from faceflex.models.caae_discriminators import ImageDiscriminator2019, PriorDiscriminator
-from faceflex.models.checkpoint import save_network
+from faceflex.models.checkpoint import load_network, save_network
 from faceflex.models.vgg_face import LAYERS, read_vgg_face
+from faceflex.tensors import read_metadata
 from faceflex.train.affect import AffectObjective, AffectTraining
 from faceflex.train.caae import PUBLISHED, CAAEObjective, CAAETraining
 from faceflex.train.loop import Trainer
@@ -274,3 +279,46 @@ def test_labels_that_cannot_be_used_are_told(picture, tmp_path, rows, told):
     (tmp_path / "labels.csv").write_text(table)
     with pytest.raises(UsageError, match=told):
         list(read_affectnet(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "metadata"),
+    [
+        ({"surface": np.zeros((4, 636), np.float16)}, {}),
+        ({"neutral": np.zeros((67, 2), np.float16)}, {}),
+        ({"places": np.full((6, 2), 3, np.float16)}, {}),
+        ({}, {"width": "0"}),
+        ({}, {"names": '["a/b"]'}),
+        ({}, {"names": "3"}),
+    ],
+)
+def test_planes_whose_parts_do_not_fit_are_refused(tmp_path, arrays, metadata):
+    source = resolve("affect-plane")
+    kept = read_metadata(source, KIND, "plane")
+    save_file(load_file(source) | arrays, tmp_path / "p.safetensors", kept | metadata)
+    with pytest.raises(AssetError, match="damaged or foreign plane of valence and arousal"):
+        AffectPlane.load(tmp_path / "p.safetensors")
+
+
+def test_a_plane_of_another_model_is_refused():
+    with pytest.raises(AssetError, match=r"belongs to model .* fit one for it with: faceflex train"):
+        AffectPlane.load(resolve("affect-plane"), "0" * 16)
+
+
+@pytest.mark.parametrize(
+    ("network", "config"),
+    [
+        (AffectRegressor, {"size": 10**6}),
+        (AffectRegressor, {"backbone": "brain"}),
+        (AffectRegressor, {"expressions": -1}),
+        (CAAE, {"widths": [10**9] * 5}),
+        (CAAE, {"size": 100}),
+        (CAAE, {"design": "x"}),
+    ],
+)
+def test_networks_of_absurd_shapes_are_refused(tmp_path, network, config):
+    shape = asdict(network.config_type()) | config
+    metadata = {"kind": network.kind, "id": "0", "config": json.dumps(shape)}
+    save_file({"x": np.zeros(1, np.float16)}, tmp_path / "m.safetensors", metadata)
+    with pytest.raises(AssetError, match=f"damaged or foreign {network.label}"):
+        load_network(tmp_path / "m.safetensors", network)
