@@ -29,16 +29,32 @@ TERMS = 5
 
 _DOUBT, _MOST_SMILE = 0.25, 1.25  # Differences of a smile that say nothing, and that do most.
 _FULLY = 0.5  # Change of valence over which they come to count.
-_LOWEST = -0.45  # Of the faces' arousal, but for very few: below, the quadratic stays.
+_SMILING = 0.68  # Valence of happy faces: a smile grows in proportion, whatever the arousal.
 _ARRAYS = ("surface", "offsets", "places", "neutral")
 
 Floats = NDArray[np.float32]
 
 
+def supported(places: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return places (N, 2), their arousal held where AffectNet has faces of such valence.
+
+    Few of its faces are sleepy (17 of 3,812 below -0.5), and hardly any both pleased and sleepy, or
+    very pleased and very excited: surfaces would be guesses there.
+    """
+    v, a = np.asarray(places, np.float64).T
+    pleased = np.clip(v, 0, 1)
+    return np.stack([v, np.clip(a, -0.45 + 0.6 * np.minimum(pleased, 0.4), 0.9 - 0.5 * pleased)], 1)
+
+
+def _smiling_share(valence: float, arousal: float) -> float:
+    """Return how far a smile is held to its proportion, 0 to 1: not in surprise, which has none."""
+    excited = float(np.clip((arousal - 0.3) / 0.4, 0, 1))
+    return 1 - excited * (1 - float(np.clip((valence - 0.2) / 0.3, 0, 1)))
+
+
 def quadratic(places: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the terms (N, 5) of places (N, 2); all are 0 in the middle of the plane."""
-    v, a = np.asarray(places, np.float64).T
-    a = np.maximum(a, _LOWEST)
+    v, a = supported(places).T
     return np.stack([v, a, v * v, v * a, a * a], axis=1)
 
 
@@ -51,7 +67,7 @@ def nearness(
         square = np.square(p[:, None] - centres[None]).sum(axis=2)
         return np.asarray(np.exp(-square / (2 * width * width)), np.float64)
 
-    return gaussian(np.asarray(places, np.float64)) - gaussian(np.zeros((1, 2)))
+    return gaussian(supported(places)) - gaussian(np.zeros((1, 2)))
 
 
 @dataclass(frozen=True)
@@ -102,7 +118,21 @@ class AffectPlane:
         return int(self.surface.shape[1]) - 136
 
     def at(self, place: Sequence[float]) -> NDArray[np.float64]:
-        """Return (136 + D,): how a face at a place differs from one in the middle."""
+        """Return (136 + D,): how a face at a place differs from one in the middle.
+
+        That is the mean of such faces, but that smiles grow in proportion with pleasure: they do
+        not in the mean, which has hardly one at half the valence of happy faces.
+        """
+        mean = self._mean_face(place)
+        wanted, share = max(place[0], 0.0) / _SMILING, _smiling_share(*place)
+        if wanted <= 0 or share <= 0:
+            return mean
+        motion, offset = self._happy
+        missing = wanted - self.smile(self.neutral + mean[:136].reshape(68, 2))
+        return mean + share * missing * np.concatenate([motion.ravel(), offset])
+
+    def _mean_face(self, place: Sequence[float]) -> NDArray[np.float64]:
+        """Return (136 + D,): how the mean face at a place differs from one in the middle."""
         p = np.array([place], np.float64)
         smooth = quadratic(p)[0] @ self.surface
         return np.asarray(smooth + nearness(p, self.places, self.width)[0] @ self.offsets)
@@ -133,7 +163,8 @@ class AffectPlane:
     @cached_property
     def _happy(self) -> tuple[Floats, Floats]:
         """How landmarks and latent change from the middle of the plane to happy faces."""
-        return self.change((0.0, 0.0), self.places[self.names.index("happy")].tolist())
+        mean = np.float32(self._mean_face(self.places[self.names.index("happy")].tolist()))
+        return mean[:136].reshape(68, 2), mean[136:]
 
     def change_of(
         self, landmarks: NDArray[np.floating], start: Sequence[float], end: Sequence[float]

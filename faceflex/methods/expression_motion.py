@@ -21,12 +21,14 @@ UPPER_LIDS, LOWER_LIDS = (37, 38, 43, 44), (41, 40, 47, 46)
 """Corresponding landmarks of the eyelids."""
 
 _BROW_GAIN, _LID_GAIN, _MOUTH_GAIN, _SIDEWAYS = 2.1, 2.0, 1.5, 0.8
+_SQUINT_GAIN = 1.2  # Of lids that close.
 _CLOSED, _WIDE = 0.25, 1.45  # Limits of an eye's opening, as a share of the photo's.
 _BROW_ROOM = 0.6  # Share of the distance from lid to brow that is always left.
 _BROW_EYES = ((range(17, 22), (37, 38)), (range(22, 27), (43, 44)))
 _EDGE, _EDGE_BLUR = 5, 2.0  # Pixels around brows and eyes in which decodes say nothing.
 _OPENING, _WIDEST = 1.1, 11.0
 _DROOP, _DROWSY = 0.55, -0.25  # Lids sink by this share at arousal -1, from this arousal on.
+_LIFT, _AWAKE = 0.35, 0.25  # And open by this share at arousal 1, from this arousal on.
 _MIDDLE, _RIGHT_CORNER, _LEFT_CORNER = 27, 36, 45
 
 Floats = NDArray[np.float32]
@@ -68,9 +70,11 @@ def expression_targets(
 def droop_of(arousal: float) -> float:
     """Return by which share of their opening lids sink at an arousal, by that alone.
 
-    Few of AffectNet's faces are that sleepy: this is set by hand.
+    Below 0 where they open. Few of AffectNet's faces are that sleepy, and landmarks say little of
+    lids: this is set by hand.
     """
-    return _DROOP * max(0.0, _DROWSY - arousal) / (1 + _DROWSY)
+    drowsy = _DROOP * max(0.0, _DROWSY - arousal) / (1 + _DROWSY)
+    return drowsy - _LIFT * max(0.0, arousal - _AWAKE) / (1 - _AWAKE)
 
 
 def _foreshortening(points: Floats) -> Floats:
@@ -92,8 +96,9 @@ def _move_lids(points: Floats, motion: Floats, droop: float) -> None:
     for first, last in ((0, 2), (2, 4)):
         upper, lower = list(UPPER_LIDS[first:last]), list(LOWER_LIDS[first:last])
         own = max(0.5, float((points[lower, 1] - points[upper, 1]).mean()))
-        gain = _LID_GAIN * min(1.3, own / usual)
-        asked = gain * float((motion[lower, 1] - motion[upper, 1]).mean()) - droop * own
+        mean_motion = float((motion[lower, 1] - motion[upper, 1]).mean())
+        gain = (_LID_GAIN if mean_motion > 0 else _SQUINT_GAIN) * min(1.3, own / usual)
+        asked = gain * mean_motion - droop * own
         opening = float(np.clip(own + asked, _CLOSED * own, _WIDE * own)) - own
         middle = float((motion[lower, 1] + motion[upper, 1]).mean()) / 2
         # Upper lids do most of it: they are the ones that muscles move.
