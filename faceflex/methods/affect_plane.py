@@ -20,14 +20,21 @@ from numpy.typing import NDArray
 
 from faceflex.errors import AssetError
 from faceflex.faces.align import estimate_similarity, transform_points
-from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS, RIGID_LANDMARKS
+from faceflex.faces.landmark_groups import (
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    OUTER_MOUTH_CORNERS,
+    RIGID_LANDMARKS,
+)
 from faceflex.tensors import read_arrays, valid_names, wrap_read_errors, write_arrays
 
 KIND, LABEL = "faceflex-affect-plane-1", "plane of valence and arousal"
 TERMS = 5
 """Terms of the quadratic surface: valence, arousal, their squares and their product."""
 
-_DOUBT, _MOST_SMILE = 0.25, 1.25  # Differences of a smile that say nothing, and that do most.
+_DOUBT, _MOST_SMILE = 0.15, 1.25  # Differences of a smile that say nothing, and that do most.
+_DOUBT_GAP = 1.0  # Pixels of a mouth's opening that say nothing.
+_INNER_TOP, _INNER_BOTTOM = INNER_UPPER_LIP[1:4], INNER_LOWER_LIP[1:4]
 _FULLY = 0.5  # Change of valence over which they come to count.
 _SMILING = 0.68  # Valence of happy faces: a smile grows in proportion, whatever the arousal.
 _ARRAYS = ("surface", "offsets", "places", "neutral")
@@ -182,14 +189,22 @@ class AffectPlane:
             Its place, and where it goes.
         """
         motion, offset = self.change(start, end)
-        usual = self.smile(self.neutral + self.change((0.0, 0.0), start)[0])
-        more = float(np.clip(self.smile(landmarks) - usual, -_MOST_SMILE, _MOST_SMILE))
+        usual = self.neutral + self.change((0.0, 0.0), start)[0]
+        more = self.smile(landmarks) - self.smile(usual)
+        more = float(np.clip(more, -_MOST_SMILE, _MOST_SMILE))
         more = float(np.copysign(max(0.0, abs(more) - _DOUBT), more))
         rise = (end[0] - start[0]) / _FULLY
-        share = float(np.clip(-rise if more > 0 else rise, 0, 1)) * more
-        return motion - np.float32(share) * self._happy[0], offset - np.float32(
-            share
-        ) * self._happy[1]
+        share = np.float32(np.clip(-rise if more > 0 else rise, 0, 1) * more)
+        happy, toward = self._happy
+        motion, offset = motion - share * happy, offset - share * toward
+        # An open mouth closes by what the smile's part of that leaves.
+        top, bottom = (list(group) for group in (_INNER_TOP, _INNER_BOTTOM))
+        gap, usual_gap, happy_gap = (
+            float((p[bottom, 1] - p[top, 1]).mean()) for p in (landmarks, usual, happy)
+        )
+        left = gap - usual_gap - _DOUBT_GAP - max(0.0, float(share)) * happy_gap
+        motion[bottom, 1] -= np.float32(np.clip(-rise, 0, 1) * max(0.0, left))
+        return motion, offset
 
     def save(self, path: Path, extra: Mapping[str, object] | None = None) -> None:
         """Write to a file (float16); it appears whole or not at all."""
