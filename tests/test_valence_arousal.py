@@ -110,7 +110,7 @@ def test_a_named_feeling_is_a_place(run, png):
 
 def test_the_sheet_shows_the_photo_outlined_at_its_place(feelings, opened, small_portrait):
     small = close_up(feelings, small_portrait, [opened.faces[0].face], 240, crop=True)
-    sheet = circumplex_sheet(small, ("valence", "arousal"), 3)
+    sheet = circumplex_sheet(small, ("valence", "arousal"), 2)
     outline = (np.abs(sheet.astype(int) - (235, 120, 20)).sum(axis=2) < 10).nonzero()
     assert len(outline[0]) > 500
     # Where the outline is, there is the photo itself.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from PIL import Image, ImageDraw, ImageFont
 from faceflex.edit.editor import Editor, OpenPhoto
 from faceflex.errors import UsageError
 from faceflex.faces import Face
+from faceflex.methods.base import Shot
+from faceflex.parallel.process_pool import default_jobs
+from faceflex.parallel.threads import run_in_threads
 from faceflex.photo.grid import thumbnail
 
 Place = tuple[float, float]
@@ -124,7 +128,7 @@ def circumplex_sheet(opened: OpenPhoto, controls: tuple[str, str], steps: int) -
     nearest = tuple(int(np.abs(np.array(values) - p).argmin()) for p in place)
     places = [(v, a) for v in values for a in values]
     shots = [opened.shot(**dict(zip(controls, p, strict=True))) for p in places]
-    cells = [thumbnail(picture, CELL) for picture in opened.render(shots)]
+    cells = [thumbnail(picture, CELL) for picture in _render(opened, shots)]
     cells[nearest[0] * steps + nearest[1]] = thumbnail(opened.rgb, CELL)
     height, width = cells[0].shape[:2]
     pitch = width + _GAP, height + _GAP
@@ -245,4 +249,10 @@ def path_frames(
 ) -> Iterator[Picture]:
     """Yield a picture (H, W, 3) uint8 for each place; all faces move together."""
     shots = [opened.shot(**dict(zip(controls, p, strict=True))) for p in places]
-    return opened.render(shots)
+    return _render(opened, shots)
+
+
+def _render(opened: OpenPhoto, shots: Sequence[Shot]) -> Iterator[Picture]:
+    """Yield a picture for each shot, in order, made on all cores."""
+    tasks = (partial(opened.compose, steps) for steps in opened.changes(shots))
+    return run_in_threads(tasks, min(len(shots), default_jobs()))
