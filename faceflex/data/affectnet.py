@@ -68,7 +68,7 @@ def share_of(name: str) -> int:
     Examples
     --------
     >>> share_of("0.jpg")
-    9
+    7
     """
     return zlib.crc32(name.encode()) % SHARES
 
