@@ -97,7 +97,7 @@ def concordance(truth: NDArray[np.floating], estimate: NDArray[np.floating]) -> 
     >>> concordance(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 2.0]))
     1.0
     >>> concordance(np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.5, 1.0])).__round__(2)
-    0.57
+    0.62
     """
     a, b = np.asarray(truth, np.float64), np.asarray(estimate, np.float64)
     shared = 2 * ((a - a.mean()) * (b - b.mean())).mean()
