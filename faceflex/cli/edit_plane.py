@@ -42,7 +42,6 @@ class PlaneOptions:
 
     def check(self) -> None:
         """Raise ``UsageError`` for options that do not go together, before anything is loaded."""
-        from faceflex.edit.plane import parse_path, path_places, sheet_values
         from faceflex.errors import UsageError
 
         if self.steps is not None and not self.circumplex:
@@ -51,8 +50,12 @@ class PlaneOptions:
             raise UsageError("`frames`: needs --path")
         if self.circumplex and self.path is not None:
             raise UsageError("`circumplex` and `path`: give one of them")
+        if not self:
+            return
+        from faceflex.edit.plane import parse_path, path_places, sheet_values
+
         if self.circumplex:
-            sheet_values(self.steps or STEPS if self.steps is None else self.steps)
+            sheet_values(STEPS if self.steps is None else self.steps)
         if self.path is not None:
             frames = FRAMES if self.frames is None else self.frames
             path_places(parse_path(self.path), frames)
