@@ -194,6 +194,7 @@ def main() -> None:
     stages(editor)
     sizes(editor)
     modes()
+    feelings()
 
 
 if __name__ == "__main__":

@@ -301,9 +301,7 @@ def test_planes_whose_parts_do_not_fit_are_refused(tmp_path, arrays, metadata):
 
 
 def test_a_plane_of_another_model_is_refused():
-    with pytest.raises(
-        AssetError, match=r"to model .* fit one for it with: faceflex train"
-    ):
+    with pytest.raises(AssetError, match=r"to model .* fit one for it with: faceflex train"):
         AffectPlane.load(resolve("affect-plane"), "0" * 16)
 
 
