@@ -14,6 +14,7 @@ from faceflex.cli import (
     control_options,
     doctor,
     evaluate,
+    evaluate_affect,
     faces,
     fetch,
     generate,
@@ -21,6 +22,8 @@ from faceflex.cli import (
     inspect,
     models,
     rate,
+    train,
+    train_affect,
     train_smile,
 )
 
@@ -50,13 +53,20 @@ def _root(
     pass
 
 
+evaluate.app.command("affect")(evaluate_affect.affect)
+train.app.command("degree")(train_smile.degree)
+train.app.command("cvae")(train_smile.cvae)
+train.app.command("affect")(train_affect.affect)
+train.app.command("affect-plane")(train_affect.affect_plane)
+train.app.command("caae")(train_affect.caae)
+
 app.command("edit")(control_options.with_control_options())
 app.command("faces")(faces.faces)
 app.command("bias")(bias.bias)
 app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)
 app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(train_smile.train_app, name="train")
+app.add_typer(train.app, name="train")
 app.command("generate")(generate.generate)
 app.add_typer(import_.app, name="import")
 app.command("inspect")(inspect.inspect)

@@ -307,6 +307,10 @@ class AttributeVectorMethod:
             for change in self._face_changes(code, [LatentStep(offset, style)], decoded)
         ]
 
+    def in_template(self, code: FaceCode, decoded: Crop) -> Crop:
+        """Bring a decode (128, 128, 3) of a face from the model's own crop to the template's."""
+        return _to_template(decoded, code.to_template)
+
     def condition(self, code: FaceCode, latent: NDArray[np.float32]) -> dict[str, float]:
         """Return what a content renderer is told of a face whose latent (D,) is edited.
 
