@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,17 +22,18 @@ def _read_value(control: Control, text: str) -> tuple[str, float]:
     Raises
     ------
     UsageError
-        If it is no finite number.
+        If it is no number.
     """
     from faceflex.errors import UsageError
 
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UsageError(f"--{option_name(control.name)} {text}: is no number")
     shifts = control.shift is not None and text.strip().startswith("+")
+    try:
+        value = float(text.strip().removeprefix("+") if shifts else text)
+    except ValueError:
+        needs = "needs a number, like 0.5"
+        if control.shift:
+            needs += ", or a shift, like +0.3 or +-0.3"
+        raise UsageError(f"--{option_name(control.name)} {text}: {needs}") from None
     return (control.shift or "") if shifts else control.name, value
 
 
