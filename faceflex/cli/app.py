@@ -8,6 +8,7 @@ import typer
 
 from faceflex._version import __version__
 from faceflex.cli import (
+    animate,
     attributes,
     build_vectors,
     doctor,
@@ -47,6 +48,7 @@ def _root(
 
 
 app.command("edit")(edit.with_control_options())
+app.command("animate")(animate.animate)
 app.command("faces")(faces.faces)
 app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)

@@ -115,9 +115,7 @@ def _first_run_end(indices: NDArray[np.intp]) -> int:
     return int(indices[breaks[0]] if len(breaks) else indices[-1])
 
 
-def cut_smile(
-    name: str, person: str, style: int, units: Floats, rate: float
-) -> SmileClip | None:
+def cut_smile(name: str, person: str, style: int, units: Floats, rate: float) -> SmileClip | None:
     """Cut a smile from a recording, from shortly before its onset on.
 
     Parameters

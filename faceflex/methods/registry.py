@@ -27,6 +27,11 @@ _OWN = (
         "faceflex.methods.attribute_vectors:make_method",
         "CelebA's attributes as directions in a VAE's latent space (Face Flex)",
     ),
+    MethodEntry(
+        "smile-video",
+        "faceflex.methods.smile_video:make_method",
+        "smiles over time, posed or spontaneous, in many modes (CMM-Net)",
+    ),
 )
 
 

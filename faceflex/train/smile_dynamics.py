@@ -186,4 +186,3 @@ def blink_rates(clips: Sequence[SmileClip]) -> np.ndarray[Any, Any]:
             count = sum(low <= b < high for c in mine for b in c.blinks)
             rates[style, k] = count / max(seen, 1e-6)
     return rates
-

@@ -1,0 +1,319 @@
+"""Smile videos from one photo (CMM-Net), as a way to edit: many smiles over time for one face.
+
+After Wang et al., "Every smile is unique: landmark-guided diverse smile generation", CVPR 2018. As
+there, a recurrent network that is told the style (posed or spontaneous) says where landmarks go at
+each moment, and there are several modes for each face. Unlike there, landmarks move the photo's own
+pixels, at its own resolution; the face model only says what folds shade, and the content renderer
+makes teeth.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.assets import resolve
+from faceflex.assets.registry import sha256_of
+from faceflex.compose.change import FaceChange
+from faceflex.errors import UsageError
+from faceflex.faces.aligned_face import AlignedFace
+from faceflex.methods.attribute_styles import style_of
+from faceflex.methods.attribute_vectors import AttributeVectorMethod, FaceCode
+from faceflex.methods.base import Shot
+from faceflex.methods.controls import Control, MethodOptions, Settings, find_control
+from faceflex.methods.smile_motion import SmileMotion
+from faceflex.methods.smile_sequences import MODES, SmileModes, SmileSequence
+
+if TYPE_CHECKING:
+    from faceflex.models.smile_dynamics import SmileDynamics
+
+CONTROLS = (
+    Control(
+        "intensity", 0.0, 1.5, 0.0, "How far the smile goes; 1 as it was learned", "good", MODES
+    ),
+    Control("spontaneous", 0.0, 1.0, 1.0, "1 for a spontaneous smile, 0 for a posed one", "fair"),
+    Control("loop", 0.0, 1.0, 0.0, "1 for a clip that goes back to rest", "good"),
+    Control("seconds", 0.5, 10.0, 2.0, "Length of the clip", "good"),
+)
+
+_STRENGTHS = (0.0, 0.75, 1.5)
+"""Strengths of Smiling at which the face model's pictures are made; between, they are blended."""
+_SHADED = 1.25  # Strength of Smiling that a usual smile is shaded with.
+_STILL = 1e-3  # Amounts of motion below which nothing moves.
+_SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and does.
+_NOTED = 0.5  # Smiles at first that are reported.
+_LEFT = 0.25  # What is left to do to a face that smiles already.
+_SHUT = 0.96  # How far a blink shuts an eye.
+_LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))  # Upper and lower lids' landmarks.
+
+
+@dataclass(frozen=True)
+class SmileCode:
+    """A face as this method knows it.
+
+    Attributes
+    ----------
+    code
+        Its latent, decode and aligned face.
+    pictures
+        (3, 128, 128, 3): the face model's pictures of it, without a smile to a broad one.
+    degrees
+        Its smile degree, and by how much a strength of 1 raises it; None when not known.
+    age
+        In years; None when not known.
+    person
+        Says whose face it is.
+    """
+
+    code: FaceCode
+    pictures: NDArray[np.float32]
+    degrees: tuple[float, float] | None
+    age: float | None
+    person: int
+
+    @property
+    def smiling(self) -> float:
+        """How far the face smiles already, 0 to 1."""
+        if self.degrees is None:
+            return 0.0
+        low, high = _SMILES
+        return float(np.clip((self.degrees[0] - low) / (high - low), 0, 1))
+
+
+class SmileVideoMethod:
+    """Makes faces smile over time; loads each file when it is first needed.
+
+    A :class:`~faceflex.methods.base.Shot`'s variant is the mode, its time the moment of the clip;
+    without a time it is the apex.
+
+    Parameters
+    ----------
+    model, vectors
+        Face model and its vectors, which know how smiles are shaded.
+    motion, dynamics
+        Registered names or paths: how landmarks move, and how smiles go over time.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``, for the face model.
+    seed
+        Varies each mode.
+    """
+
+    name = "smile-video"
+
+    def __init__(
+        self,
+        model: str = "vae",
+        vectors: str = "vectors",
+        motion: str = "smile-motion",
+        dynamics: str = "smile-dynamics",
+        *,
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self._key = (model, vectors, motion, dynamics, device, seed)
+        self._motion_name, self._dynamics_name, self._seed = motion, dynamics, seed
+        self._faces = AttributeVectorMethod(model, vectors, device=device)
+        self._lock = threading.Lock()
+        self._modes: dict[int, SmileModes] = {}
+        self._sequences: dict[tuple[int, int, int], SmileSequence] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _shared_method, self._key
+
+    @cached_property
+    def motion(self) -> SmileMotion:
+        """How landmarks move."""
+        return SmileMotion.load(resolve(self._motion_name))
+
+    @cached_property
+    def dynamics(self) -> SmileDynamics:
+        """How smiles go over time."""
+        from faceflex.models.checkpoint import load_network
+        from faceflex.models.smile_dynamics import SmileDynamics
+
+        return load_network(resolve(self._dynamics_name), SmileDynamics)
+
+    @cached_property
+    def fingerprints(self) -> Mapping[str, str]:
+        """Ids of the face model, the motion and the dynamics."""
+        motion, dynamics = (
+            sha256_of(resolve(n))[:12] for n in (self._motion_name, self._dynamics_name)
+        )
+        return {**self._faces.fingerprints, "motion": motion, "dynamics": dynamics}
+
+    @property
+    def controls(self) -> Mapping[str, Control]:
+        """Intensity, style, loop and length."""
+        return {control.name: control for control in CONTROLS}
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether something else than the CPU computes."""
+        return self._faces.accelerated
+
+    def load(self) -> None:
+        """Load all files now."""
+        self._faces.load()
+        _ = self.motion, self.dynamics
+
+    def resolve(self, settings: Mapping[str, float]) -> Settings:
+        """Return settings under their proper names.
+
+        Raises
+        ------
+        UsageError
+            If one is unknown, given twice, or makes no sense.
+        """
+        resolved: dict[str, float] = {}
+        for given, value in settings.items():
+            name = find_control(given, self.controls)
+            if name in resolved:
+                raise UsageError(f"{name}: is set twice")
+            if name == "seconds" and not value > 0:
+                raise UsageError(f"seconds {value:g}: needs more than 0")
+            resolved[name] = float(value)
+        return tuple(resolved.items())
+
+    def encode(self, faces: Sequence[AlignedFace], photo: NDArray[np.uint8]) -> list[SmileCode]:
+        """Encode faces, and make the face model's pictures of their smiles."""
+        codes = self._faces.encode(faces, photo)
+        if not codes:
+            return []
+        vectors = self._faces.vectors
+        smile, found = vectors.mean("Smiling"), []
+        for code in codes:
+            shots = [Shot((("Smiling", s),)) for s in _STRENGTHS[1:]]
+            steps = self._faces.changes([code], shots)
+            pictures = np.stack([code.decoded, *(step[0][-1].after for step in steps)])
+            low, high = (vectors.smile_degree(code.latent + s * smile) for s in (0, 1))
+            degrees = None if low is None or high is None else (low, high - low)
+            person = zlib.crc32(np.ascontiguousarray(code.face.landmarks).tobytes())
+            found.append(SmileCode(code, pictures, degrees, vectors.age(code.latent), person))
+        return found
+
+    def modes(self, style: int) -> SmileModes:
+        """Return the modes of a style: 0 posed, 1 spontaneous."""
+        with self._lock:
+            if style not in self._modes:
+                self._modes[style] = SmileModes(self.dynamics, style)
+            return self._modes[style]
+
+    def sequence(self, code: SmileCode, style: int, mode: int) -> SmileSequence:
+        """Return a face's smile of a mode."""
+        key = code.person, style, mode
+        if key not in self._sequences:
+            made = self.modes(style).sequence(code.person, mode, self._seed)
+            self._sequences[key] = made
+        return self._sequences[key]
+
+    def changes(
+        self, codes: Sequence[SmileCode], shots: Sequence[Shot]
+    ) -> Iterator[list[list[FaceChange]]]:
+        """Yield, for each shot, the step of each face; none where nothing moves yet."""
+        for shot in shots:
+            yield [self._face_changes(code, shot) for code in codes]
+
+    def amounts(self, code: SmileCode, shot: Shot) -> tuple[NDArray[np.float64], float]:
+        """Return how far a face's corners, lips and cheeks go in a shot (3,), and its blink."""
+        settings = dict(shot.settings)
+        intensity = settings.get("intensity", 0.0)
+        if shot.variant >= MODES:
+            raise UsageError(f"mode {shot.variant}: there are modes 0 to {MODES - 1}")
+        style = int(settings.get("spontaneous", 1.0) >= 0.5)
+        sequence = self.sequence(code, style, shot.variant)
+        if shot.time is None:
+            units, shut = sequence.curves[sequence.apex], 0.0
+        else:
+            loop, seconds = settings.get("loop", 0.0) >= 0.5, settings.get("seconds", 2.0)
+            units, shut = sequence.at(shot.time, seconds, loop=loop)
+        moved = self.motion.amounts_of(units) * intensity
+        moved *= 1 - (1 - _LEFT) * code.smiling
+        gap = code.code.face.lips.gap
+        # Lips that are apart open as much less.
+        moved[1] *= float(np.clip(1 - gap / max(self._widest(sequence) * intensity, 1e-6), 0, 1))
+        return moved, shut * _SHUT if intensity else 0.0
+
+    def describe(self, code: SmileCode, shot: Shot) -> dict[str, object]:
+        """Return how far a face smiles already, and what there is in a clip, for reports."""
+        settings = dict(shot.settings)
+        style = int(settings.get("spontaneous", 1.0) >= 0.5)
+        sequence = self.sequence(code, style, shot.variant)
+        seconds, loop = settings.get("seconds", 2.0), settings.get("loop", 0.0) >= 0.5
+        told: dict[str, object] = {
+            "smiling": round(code.smiling, 3),
+            "speed": round(sequence.speed(seconds, loop=loop), 3),
+            "blinks": [round(b, 2) for b in sequence.blinks if b < seconds],
+        }
+        if code.smiling > _NOTED:
+            told["note"] = "smiles already; the clip starts from that, and little is left to do"
+        return told
+
+    def _widest(self, sequence: SmileSequence) -> float:
+        return float(self.motion.amounts_of(sequence.curves)[:, 1].max())
+
+    def _face_changes(self, code: SmileCode, shot: Shot) -> list[FaceChange]:
+        amounts, shut = self.amounts(code, shot)
+        if float(np.abs(amounts).max()) < _STILL and shut < _STILL:
+            return []
+        face = code.code.face
+        kind = self._kind(code, shot)
+        landmarks, lips = self.motion.targets(face.landmarks, face.lips, amounts, kind)
+        landmarks = shut_eyes(landmarks, shut)
+        strength = _SHADED * float(min(amounts[0], 1.2))
+        condition = {} if code.age is None else {"age": code.age}
+        if code.degrees is not None:
+            condition["smile"] = code.degrees[0] + code.degrees[1] * strength
+        style = style_of("Smiling").transfer
+        after = _blend(code.pictures, strength)
+        return [FaceChange(code.pictures[0], after, landmarks, lips, style, condition)]
+
+    def _kind(self, code: SmileCode, shot: Shot) -> NDArray[np.float64]:
+        """Return how this face's smile of a mode differs from the usual one."""
+        own, mode = (
+            self.motion.draw_kind(np.random.default_rng((code.person, 7, n)))
+            for n in (0, 1 + shot.variant)
+        )
+        return 0.75 * own + 0.65 * mode
+
+
+def shut_eyes(landmarks: NDArray[np.float32], shut: float) -> NDArray[np.float32]:
+    """Return landmarks (68, 2) whose upper lids have come down to the lower ones by a share."""
+    if shut <= 0:
+        return landmarks
+    moved = landmarks.copy()
+    for upper, lower in _LIDS:
+        moved[upper] += np.float32(shut) * (landmarks[lower] - landmarks[upper])
+    return moved
+
+
+def _blend(pictures: NDArray[np.float32], strength: float) -> NDArray[np.float32]:
+    """Blend the pictures (3, 128, 128, 3) of two strengths."""
+    place = float(np.clip(np.interp(strength, _STRENGTHS, (0, 1, 2)), 0, 2))
+    low = min(int(place), 1)
+    share = np.float32(place - low)
+    return pictures[low] + share * (pictures[low + 1] - pictures[low])
+
+
+def make_method(options: MethodOptions) -> SmileVideoMethod:
+    """Make the method that these options ask for."""
+    return SmileVideoMethod(
+        options.model or "vae",
+        options.vectors or "vectors",
+        device=options.device,
+        seed=options.seed,
+    )
+
+
+@lru_cache(maxsize=2)
+def _shared_method(
+    model: str, vectors: str, motion: str, dynamics: str, device: str, seed: int
+) -> SmileVideoMethod:
+    """Return this process' method of such a kind."""
+    return SmileVideoMethod(model, vectors, motion, dynamics, device=device, seed=seed)
