@@ -50,8 +50,7 @@ _STILL = 1e-3  # Amounts of motion below which nothing moves.
 _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and does.
 _NOTED = 0.5  # Smiles at first that are reported.
 _LEFT = 0.25  # What is left to do to a face that smiles already.
-_SHUT = 0.96  # How far a blink shuts an eye.
-_LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))  # Upper and lower lids' landmarks.
+_SHUT = 1.0  # How far a blink shuts an eye.
 
 
 @dataclass(frozen=True)
@@ -265,14 +264,13 @@ class SmileVideoMethod:
         face = code.code.face
         kind = self._kind(code, shot)
         landmarks, lips = self.motion.targets(face.landmarks, face.lips, amounts, kind)
-        landmarks = shut_eyes(landmarks, shut)
         strength = _SHADED * float(min(amounts[0], 1.2))
         condition = {} if code.age is None else {"age": code.age}
         if code.degrees is not None:
             condition["smile"] = code.degrees[0] + code.degrees[1] * strength
         style = style_of("Smiling").transfer
         after = _blend(code.pictures, strength)
-        return [FaceChange(code.pictures[0], after, landmarks, lips, style, condition)]
+        return [FaceChange(code.pictures[0], after, landmarks, lips, style, condition, shut)]
 
     def _kind(self, code: SmileCode, shot: Shot) -> NDArray[np.float64]:
         """Return how this face's smile of a mode differs from the usual one."""
@@ -281,16 +279,6 @@ class SmileVideoMethod:
             for n in (0, 1 + shot.variant)
         )
         return 0.75 * own + 0.65 * mode
-
-
-def shut_eyes(landmarks: NDArray[np.float32], shut: float) -> NDArray[np.float32]:
-    """Return landmarks (68, 2) whose upper lids have come down to the lower ones by a share."""
-    if shut <= 0:
-        return landmarks
-    moved = landmarks.copy()
-    for upper, lower in _LIDS:
-        moved[upper] += np.float32(shut) * (landmarks[lower] - landmarks[upper])
-    return moved
 
 
 def _blend(pictures: NDArray[np.float32], strength: float) -> NDArray[np.float32]:
