@@ -135,7 +135,7 @@ class SmileModes:
         self._dynamics, self.style = dynamics, style
         rng = np.random.default_rng((11, style))
         self._codes = self._draw(rng, _DRAWN)
-        curves = self._curves(self._codes)
+        curves = self._curves(self._codes, rng)
         self._features = np.array([apex_units(c) for c in curves])
         self.cells = _cluster(self._features, MODES, rng)
 
@@ -146,8 +146,8 @@ class SmileModes:
         near = known[rng.integers(len(known), size=count)]
         return np.float32(near + spread * rng.standard_normal(near.shape))
 
-    def _curves(self, codes: NDArray[np.float32]) -> Floats:
-        """Return curves (n, T, 3) of codes: they begin at rest."""
+    def _curves(self, codes: NDArray[np.float32], rng: np.random.Generator) -> Floats:
+        """Return curves (n, T, 3) of codes, with details of real ones: they begin at rest."""
         import torch
 
         from faceflex.models.smile_dynamics import SCALE
@@ -155,6 +155,9 @@ class SmileModes:
         with torch.inference_mode():
             style = torch.full((len(codes),), float(self.style))
             made = SCALE * self._dynamics.decode(torch.from_numpy(codes), style).numpy()
+        details = self._dynamics.details[self._dynamics.detail_styles == self.style].numpy()
+        if len(details):
+            made = made + details[rng.integers(len(details), size=len(made))]
         return begin_at_rest(np.float64(made))
 
     @property
@@ -179,7 +182,7 @@ class SmileModes:
         rng = np.random.default_rng((face, mode, self.style, seed))
         spread = self._dynamics.spread[self.style].numpy()
         code = self._codes[chosen] + _SEED_SPREAD * spread * rng.standard_normal(len(spread))
-        (curves,) = self._curves(np.float32(code)[None])
+        (curves,) = self._curves(np.float32(code)[None], rng)
         blinks, shapes = self._blinks(rng, len(curves) / RATE)
         return SmileSequence(curves, blinks, shapes)
 

@@ -4,7 +4,8 @@ A sequence autoencoder (Bowman et al. 2016; Ha and Eck 2018): an LSTM reads the 
 smile into a code, another one, which is told the style at every step as in CMM-Net (Wang et al.,
 CVPR 2018), makes curves of the code. Codes of the training's smiles are kept; a new smile is drawn
 near one of them (a smoothed bootstrap, Silverman 1986), so that amplitudes and speeds are spread as
-real ones are.
+real ones are. What a code does not tell of a smile, its small ups and downs, is drawn from real
+ones too.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class DynamicsConfig:
         How many codes of real smiles are kept.
     blinks
         How many shapes of real blinks are kept.
+    details
+        For how many real smiles what a code does not tell of them is kept.
     """
 
     hidden: int = 128
@@ -50,13 +53,15 @@ class DynamicsConfig:
     length: int = 128
     codes: int = 0
     blinks: int = 0
+    details: int = 0
 
     def __post_init__(self) -> None:
         sizes = (self.hidden, self.latent, self.length)
         if not all(isinstance(n, int) and 1 <= n <= _LARGEST for n in sizes):
             raise ValueError(f"sizes of {sizes}")
-        if not all(isinstance(n, int) and 0 <= n <= _LARGEST for n in (self.codes, self.blinks)):
-            raise ValueError(f"{self.codes} codes, {self.blinks} blinks")
+        kept = (self.codes, self.blinks, self.details)
+        if not all(isinstance(n, int) and 0 <= n <= _LARGEST for n in kept):
+            raise ValueError(f"counts of {kept}")
 
 
 class SmileDynamics(Network):
@@ -75,6 +80,8 @@ class SmileDynamics(Network):
     spread: Tensor
     blink_rates: Tensor
     blink_shapes: Tensor
+    details: Tensor
+    detail_styles: Tensor
 
     def __init__(self, config: DynamicsConfig) -> None:
         super().__init__()
@@ -92,6 +99,8 @@ class SmileDynamics(Network):
         self.register_buffer("spread", torch.zeros(STYLES, config.latent))
         self.register_buffer("blink_rates", torch.zeros(STYLES, 12))
         self.register_buffer("blink_shapes", torch.zeros(config.blinks, BLINK_SAMPLES))
+        self.register_buffer("details", torch.zeros(config.details, config.length, CHANNELS))
+        self.register_buffer("detail_styles", torch.zeros(config.details))
 
     def encode(self, curves: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         """Curves (B, T, 3) in units of ``SCALE``, styles (B,) -> code means and log-variances."""

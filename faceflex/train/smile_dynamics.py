@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
 from faceflex.data.smile_clips import LEAD, RATE, SmileClip, pad_curves
@@ -26,6 +28,7 @@ from faceflex.train.objective import Objective, Term, TrainConfig
 from faceflex.train.workers import Workers
 
 _BLINKS = 48  # Shapes of blinks that are kept.
+_DETAILS = 160  # Smiles of which the details are kept.
 _BANDWIDTH = 0.35  # Of the draw near a code, as a share of its posterior's deviation.
 
 
@@ -98,7 +101,12 @@ class DynamicsObjective(Objective[SmileDynamics, CurveBatch, tuple[Tensor, Tenso
             )
         shapes = np.concatenate([c.shapes for c in self.clips])
         base = shape or DynamicsConfig()
-        kept = replace(base, codes=len(self.clips), blinks=min(_BLINKS, len(shapes)))
+        kept = replace(
+            base,
+            codes=len(self.clips),
+            blinks=min(_BLINKS, len(shapes)),
+            details=min(_DETAILS, len(self.clips)),
+        )
         torch.manual_seed(self.config.seed)
         self.network = SmileDynamics(kept)
         self.curves, self.real = pad_curves(self.clips, kept.length)
@@ -138,7 +146,7 @@ class DynamicsObjective(Objective[SmileDynamics, CurveBatch, tuple[Tensor, Tenso
 
     def export(self, averaged: SmileDynamics, path: Path, extra: dict[str, Any]) -> None:
         """Write the network with the codes of the training's smiles."""
-        averaged = fit_codes(averaged, self.curves, self.style)
+        averaged = fit_codes(averaged, self.curves, self.style, self.real)
         save_network(averaged, path, extra)
 
     def metrics(self, averaged: SmileDynamics) -> dict[str, Any]:
@@ -156,9 +164,15 @@ class DynamicsObjective(Objective[SmileDynamics, CurveBatch, tuple[Tensor, Tenso
 
 @torch.no_grad()
 def fit_codes(
-    network: SmileDynamics, curves: np.ndarray[Any, Any], style: np.ndarray[Any, Any]
+    network: SmileDynamics,
+    curves: NDArray[np.float32],
+    style: NDArray[np.float32],
+    real: NDArray[np.float32],
 ) -> SmileDynamics:
-    """Keep the codes of curves (N, T, 3), and how far from them new ones are drawn."""
+    """Keep codes of curves (N, T, 3), how far from them new ones are drawn, and their details.
+
+    Details are what curves made of the codes lack, where samples are real (N, T).
+    """
     told = torch.from_numpy(style)
     mean, log_variance = network.encode(torch.from_numpy(curves) / SCALE, told)
     network.codes.copy_(mean)
@@ -168,10 +182,17 @@ def fit_codes(
             noise = torch.exp(0.5 * log_variance[mine]).mean(dim=0)
             deviation = mean[mine].std(dim=0) if int(mine.sum()) > 1 else noise
             network.spread[number] = torch.maximum(_BANDWIDTH * deviation, 0.5 * noise)
+    # Details end softly where the recording did.
+    lasting = gaussian_filter1d(real, 4.0, axis=1, mode="nearest") * real
+    lacking = curves - SCALE * network.decode(mean, told, curves.shape[1]).numpy()
+    order = np.random.default_rng(0).permutation(len(curves))
+    pick = np.sort(order[: network.config.details])
+    network.details.copy_(torch.from_numpy((lacking * lasting[:, :, None])[pick]))
+    network.detail_styles.copy_(told[pick])
     return network
 
 
-def blink_rates(clips: Sequence[SmileClip]) -> np.ndarray[Any, Any]:
+def blink_rates(clips: Sequence[SmileClip]) -> NDArray[np.float32]:
     """Return blinks a second (2, 12) of each style in each half second after the onset's begin.
 
     The first column counts what comes before 0.5 s; later than 6 s the last one holds.
