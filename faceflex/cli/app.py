@@ -19,6 +19,7 @@ from faceflex.cli import (
     import_,
     models,
     train,
+    train_smiles,
 )
 
 app = typer.Typer(
@@ -46,6 +47,10 @@ def _root(
 ) -> None:
     pass
 
+
+train.app.command("smile-motion")(train_smiles.smile_motion)
+train.app.command("smile-dynamics")(train_smiles.smile_dynamics)
+train.app.add_typer(train_smiles.cmm_net, name="cmm-net")
 
 app.command("edit")(edit.with_control_options())
 app.command("animate")(animate.animate)

@@ -265,9 +265,8 @@ def _face_notes(opened: OpenPhoto, options: ClipOptions) -> list[str]:
         phrases = [*face.warnings, *([str(told["note"])] if told.get("note") else [])]
         if phrases:
             notes.append(f"face {face.face.index}: {', '.join(phrases)}")
-    for left in opened.left_alone:
-        notes.append(f"face {left.index} left alone (`face` {left.index} chooses it)")
-    return notes
+    numbers = [left.index for left in opened.left_alone]
+    return notes + [f"face {n} left alone (`face` {n} chooses it)" for n in numbers]
 
 
 def _provenance(editor: Editor, clip: PlannedClip, shot: Any, options: ClipOptions) -> Provenance:

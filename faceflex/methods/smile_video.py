@@ -49,6 +49,7 @@ _SHADED = 1.25  # Strength of Smiling that a usual smile is shaded with.
 _STILL = 1e-3  # Amounts of motion below which nothing moves.
 _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and does.
 _NOTED = 0.5  # Smiles at first that are reported.
+_LEAST = 0.6  # Faint smiles are shown with at least this share of the usual one's corners.
 _LEFT = 0.25  # What is left to do to a face that smiles already.
 _SHUT = 1.0  # How far a blink shuts an eye.
 
@@ -233,10 +234,11 @@ class SmileVideoMethod:
             loop, seconds = settings.get("loop", 0.0) >= 0.5, settings.get("seconds", 2.0)
             units, shut = sequence.at(shot.time, seconds, loop=loop)
         moved = self.motion.amounts_of(units) * intensity
+        moved[0] *= max(1.0, _LEAST / max(self._apex(sequence)[0], 1e-6))
         moved *= 1 - (1 - _LEFT) * code.smiling
         gap = code.code.face.lips.gap
         # Lips that are apart open as much less.
-        moved[1] *= float(np.clip(1 - gap / max(self._widest(sequence) * intensity, 1e-6), 0, 1))
+        moved[1] *= float(np.clip(1 - gap / max(self._apex(sequence)[1] * intensity, 1e-6), 0, 1))
         return moved, shut * _SHUT if intensity else 0.0
 
     def describe(self, code: SmileCode, shot: Shot) -> dict[str, object]:
@@ -254,8 +256,9 @@ class SmileVideoMethod:
             told["note"] = "smiles already; the clip starts from that, and little is left to do"
         return told
 
-    def _widest(self, sequence: SmileSequence) -> float:
-        return float(self.motion.amounts_of(sequence.curves)[:, 1].max())
+    def _apex(self, sequence: SmileSequence) -> NDArray[np.float64]:
+        """Return the largest amounts (3,) of a smile."""
+        return np.asarray(self.motion.amounts_of(sequence.curves).max(axis=0))
 
     def _face_changes(self, code: SmileCode, shot: Shot) -> list[FaceChange]:
         amounts, shut = self.amounts(code, shot)

@@ -1,8 +1,8 @@
 """CMM-Net's translation: a neutral face and a landmark picture to the face with those landmarks.
 
-Wang et al., CVPR 2018, section 4: a U-Net of six convolutions a side (4x4, stride 2; 64-128-256-512-
-512-512 channels), from 4 channels to 3, in [-1, 1]; and a discriminator of pairs of faces with a
-verdict for each place (pix2pix, Isola et al. 2017).
+Wang et al., CVPR 2018, section 4: a U-Net of six convolutions a side (4x4, stride 2; 64, 128, 256,
+512, 512, 512 channels), from 4 channels to 3, in [-1, 1]; and a discriminator of pairs of faces
+with a verdict for each place (pix2pix, Isola et al. 2017).
 """
 
 from __future__ import annotations

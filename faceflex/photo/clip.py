@@ -1,7 +1,7 @@
 """Write clips: H.264 in MP4 with PyAV, GIF and animated WebP with Pillow; frame by frame.
 
-Provenance is XMP. In MP4 it is a top-level ``uuid`` box (XMP specification part 3, 1.1.6), in GIF an
-application extension (1.1.2), in WebP a chunk.
+Provenance is XMP. In MP4 it is a top-level ``uuid`` box (XMP specification part 3, 1.1.6), in GIF
+an application extension (1.1.2), in WebP a chunk.
 """
 
 from __future__ import annotations

@@ -130,9 +130,7 @@ class TranslationObjective(Objective[FaceTranslation, TranslationBatch, Tensor])
         self.adversary.descend(loss, rate)
         return {"discriminator": loss}
 
-    def loss_terms(
-        self, batch: TranslationBatch, outputs: Tensor, step: int
-    ) -> dict[str, Term]:
+    def loss_terms(self, batch: TranslationBatch, outputs: Tensor, step: int) -> dict[str, Term]:
         """Mean absolute error, and the discriminator's verdict."""
         self.adversary.network.requires_grad_(False)
         verdict = self.adversary.network(batch.neutral, outputs)
