@@ -14,6 +14,7 @@ from faceflex.cli import (
     doctor,
     edit,
     evaluate,
+    evaluate_smiles,
     faces,
     fetch,
     import_,
@@ -48,6 +49,7 @@ def _root(
     pass
 
 
+evaluate.app.command("smile-video")(evaluate_smiles.smile_video)
 train.app.command("smile-motion")(train_smiles.smile_motion)
 train.app.command("smile-dynamics")(train_smiles.smile_dynamics)
 train.app.add_typer(train_smiles.cmm_net, name="cmm-net")
