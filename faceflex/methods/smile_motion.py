@@ -17,8 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import estimate_similarity, template
-from faceflex.faces.landmark_groups import INNER_LOWER_LIP, INNER_UPPER_LIP, RIGID_LANDMARKS
+from faceflex.faces.align import estimate_similarity, template, transform_points
+from faceflex.faces.landmark_groups import (
+    INNER_LOWER_LIP,
+    INNER_UPPER_LIP,
+    MOUTH_MIDDLE,
+    OUTER_MOUTH_CORNERS,
+    RIGID_LANDMARKS,
+)
 from faceflex.faces.lips import SAMPLES, Lips, interpolate_shift
 from faceflex.tensors import read_arrays, wrap_read_errors, write_arrays
 
@@ -29,8 +35,10 @@ ACTIONS = ("corners", "opening", "cheeks")
 UNIT_OF_ACTION = (0, 2, 1)
 """Columns of (AU12, AU6, AU25) that drive the actions."""
 
-_MOST = (1.45, 10.0, 1.5)  # The largest corners', opening's and cheeks' amounts.
+_MOST = (1.45, 8.5, 1.4)  # The largest corners', opening's and cheeks' amounts.
 _ARCH = np.sqrt(np.clip(1 - np.abs(np.linspace(-1, 1, SAMPLES)) ** 2.5, 0, 1))
+_NARROWEST = 0.35  # Half of a mouth, of one seen from the front.
+_FRONT, _TURNED = 0.25, 0.6  # Log ratios of the eyes' distances from the nose.
 _VARIETY, _FARTHEST = 0.75, 1.6  # Kinds of smile: deviation and limit of their components.
 
 Floats = NDArray[np.floating]
@@ -102,6 +110,7 @@ class SmileMotion:
         back = np.linalg.inv(matrix[:, :2])
         corners, opening, cheeks = (float(a) for a in amounts)
         smile = corners * (self.actions[0] + np.tensordot(kind, self.kinds, 1))
+        smile[:, 0] *= side_widths(transform_points(matrix, start))
         motion = (smile + cheeks * self.actions[2]) @ back.T
         open_ = opening * self.actions[1] @ back.T
         upper, lower = (
@@ -158,6 +167,44 @@ class SmileMotion:
             if not all(np.isfinite(a).all() for a in arrays.values()):
                 raise ValueError("numbers that are not finite")
         return loaded
+
+
+def side_widths(level: Floats) -> NDArray[np.float64]:
+    """Return (68,) how wide each landmark's half of the mouth is, of a face seen from the front.
+
+    A turned head shows one half of its mouth foreshortened: what it does sideways is so, too.
+
+    Parameters
+    ----------
+    level
+        (68, 2) landmarks, nose and corners of the eyes on the template's.
+    """
+    points, usual = np.asarray(level, np.float64), np.asarray(template(), np.float64)
+    halves = []
+    for corner in OUTER_MOUTH_CORNERS:
+        seen, front = (
+            abs(p[corner, 0] - p[list(MOUTH_MIDDLE[:2]), 0].mean()) for p in (points, usual)
+        )
+        halves.append(float(np.clip(seen / front, _NARROWEST, 1.2)))
+    left, right = halves
+    middle = float(points[list(MOUTH_MIDDLE[:2]), 0].mean())
+    blend = np.clip((points[:, 0] - middle) / 8 + 0.5, 0, 1)
+    return left + (right - left) * blend
+
+
+def turned_away(landmarks: Floats) -> float:
+    """Return how far a head is turned from the front, 0 to 1, by the halves of its mouth and nose.
+
+    Parameters
+    ----------
+    landmarks
+        (68, 2).
+    """
+    points = np.asarray(landmarks, np.float64)
+    bridge = points[27:31].mean(axis=0)
+    near, far = (np.linalg.norm(points[k] - bridge) for k in (36, 45))
+    ratio = abs(float(np.log(max(near, 1e-3) / max(far, 1e-3))))
+    return float(np.clip((ratio - _FRONT) / _TURNED, 0, 1))
 
 
 def _interpolate(values: Floats, x: Floats, y: Floats) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ from faceflex.methods.attribute_styles import style_of
 from faceflex.methods.attribute_vectors import AttributeVectorMethod, FaceCode
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, find_control
-from faceflex.methods.smile_motion import SmileMotion
+from faceflex.methods.smile_motion import SmileMotion, turned_away
 from faceflex.methods.smile_sequences import MODES, SmileModes, SmileSequence
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ _SHADED = 1.25  # Strength of Smiling that a usual smile is shaded with.
 _STILL = 1e-3  # Amounts of motion below which nothing moves.
 _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and does.
 _NOTED = 0.5  # Smiles at first that are reported.
-_LEAST = 0.6  # Faint smiles are shown with at least this share of the usual one's corners.
+_USUAL, _SPREAD, _NEARER = 0.9, 0.5, (0.75, 1.2)  # Corners' amounts that smiles are shown with.
 _LEFT = 0.25  # What is left to do to a face that smiles already.
+_TURNED = 0.5  # Of the motion, that a face turned far away does not make.
 _SHUT = 1.0  # How far a blink shuts an eye.
 
 
@@ -234,8 +235,12 @@ class SmileVideoMethod:
             loop, seconds = settings.get("loop", 0.0) >= 0.5, settings.get("seconds", 2.0)
             units, shut = sequence.at(shot.time, seconds, loop=loop)
         moved = self.motion.amounts_of(units) * intensity
-        moved[0] *= max(1.0, _LEAST / max(self._apex(sequence)[0], 1e-6))
+        moved[0] *= nearer_to_usual(float(self._apex(sequence)[0]))
         moved *= 1 - (1 - _LEFT) * code.smiling
+        # What a turned face shows of its smile is not known well: less is done to it.
+        moved *= 1 - _TURNED * turned_away(code.code.face.landmarks)
+        if code.code.face.warnings:  # Where lips may not be where they seem, they stay closed.
+            moved[1] = 0
         gap = code.code.face.lips.gap
         # Lips that are apart open as much less.
         moved[1] *= float(np.clip(1 - gap / max(self._apex(sequence)[1] * intensity, 1e-6), 0, 1))
@@ -282,6 +287,22 @@ class SmileVideoMethod:
             for n in (0, 1 + shot.variant)
         )
         return 0.75 * own + 0.65 * mode
+
+
+def nearer_to_usual(apex: float) -> float:
+    """Return by how much a smile's corners are moved farther, of how far they go at its apex.
+
+    Real smiles range from ones that nobody would notice in a photo to ones that would make another
+    person of it.
+
+    Examples
+    --------
+    >>> [round(a * nearer_to_usual(a), 2) for a in (0.3, 0.9, 1.4)]
+    [0.75, 0.9, 1.15]
+    """
+    low, high = _NEARER
+    wanted = min(max(_USUAL + _SPREAD * (apex - _USUAL), low), high)
+    return wanted / max(apex, 1e-6)
 
 
 def _blend(pictures: NDArray[np.float32], strength: float) -> NDArray[np.float32]:
