@@ -110,6 +110,14 @@ def animate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be written.")
     ] = False,
+    reference: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="SEQUENCES TRANSLATION",
+            help="Use CMM-Net's own networks, of 64 pixels, from these files (see: faceflex train"
+            " cmm-net).",
+        ),
+    ] = None,
     content: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="Renderer of teeth; teeth-relief needs none.")
     ] = "content",
@@ -160,7 +168,9 @@ def animate(
     from faceflex.api import make_editor
 
     editor = make_editor(
-        "smile-video",
+        "smile-video" if reference is None else "cmm-net",
+        model=None if reference is None else str(reference[0]),
+        vectors=None if reference is None else str(reference[1]),
         landmark_model=landmark_model,
         detector=detector,
         min_score=min_score,

@@ -1,4 +1,4 @@
-"""Landmark pictures, and sequences of them: people's landmarks moved as real smiles go.
+"""Sequences of landmark pictures: people's landmarks moved as real smiles go.
 
 No set of videos is needed: landmarks come from pairs of photos, dynamics from action unit curves.
 The two were recorded on different people.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,36 +17,12 @@ from faceflex.data.smile_pairs import SmilePair
 from faceflex.data.template import mirrored
 from faceflex.errors import UsageError
 from faceflex.faces.align import SIZE, estimate_similarity, transform_points
+from faceflex.faces.landmark_pictures import draw_landmarks
 from faceflex.faces.lips import lips_from_landmarks
 from faceflex.methods.smile_motion import SmileMotion
-from faceflex.models.landmark_vae import SIZE as PICTURE
 
 FRAMES = 32
 """Frames from neutral to smile."""
-
-_CURVES = (
-    range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36),
-    (*range(36, 42), 36), (*range(42, 48), 42), (*range(48, 60), 48), (*range(60, 68), 60),
-)  # fmt: skip
-_BITS = 4  # Sub-pixel bits of OpenCV's drawing.
-
-
-def draw_landmarks(points: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Draw landmarks (68, 2), in pixels of the crop, as a binary picture (64, 64): 0 and 1.
-
-    Examples
-    --------
-    >>> from faceflex.faces.align import template
-    >>> picture = draw_landmarks(template())
-    >>> picture.shape, sorted(set(picture.ravel().tolist()))
-    ((64, 64), [0, 1])
-    """
-    picture = np.zeros((PICTURE, PICTURE), np.uint8)
-    places = (np.asarray(points) + 0.5) * (PICTURE / SIZE) - 0.5
-    fixed = np.round(places * (1 << _BITS)).astype(np.int32)
-    for curve in _CURVES:
-        cv2.polylines(picture, [fixed[list(curve)][:, None]], False, 1, 1, cv2.LINE_8, _BITS)
-    return picture
 
 
 def aligned_points(points: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -10,11 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.data.landmark_pictures import draw_landmarks
 from faceflex.data.smile_pairs import SmilePair, pair_paths
 from faceflex.faces.align import align, transform_points
-from faceflex.faces.aligned_face import AlignedFace
-from faceflex.models.landmark_vae import SIZE
+from faceflex.faces.landmark_pictures import PICTURE, draw_landmarks
 from faceflex.photo import load_rgb
 
 
@@ -45,7 +43,7 @@ def small_face(rgb: NDArray[np.uint8], points: NDArray[np.floating]) -> FaceStat
 
 def state_of(crop: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> FaceStates:
     """Return one state of an aligned crop (128, 128, 3) and its landmarks (68, 2)."""
-    face = cv2.resize(crop, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    face = cv2.resize(crop, (PICTURE, PICTURE), interpolation=cv2.INTER_AREA)
     return FaceStates(face[None], draw_landmarks(landmarks)[None])
 
 
@@ -70,8 +68,3 @@ def pair_states(folders: Sequence[Path], pairs: Sequence[SmilePair]) -> list[Fac
                 states = [small_face(load_rgb(path), points) for path, points in both]
                 found.append(joined(states, held_out=pair.held_out))
     return found
-
-
-def neutral_state(face: AlignedFace) -> FaceStates:
-    """Return the state of an aligned face as it is."""
-    return state_of(face.crop, face.landmarks)

@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 
 from faceflex.edit.editor import OpenPhoto, Steps
 from faceflex.faces.align import invert, transform_points
+from faceflex.faces.landmark_pictures import CURVES
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Settings
 from faceflex.parallel.process_pool import default_jobs
 from faceflex.parallel.threads import run_in_threads
 
-_CURVES = (
-    range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36),
-    (*range(36, 42), 36), (*range(42, 48), 42), (*range(48, 60), 48), (*range(60, 68), 60),
-)  # fmt: skip
 _INK, _EDGE = (80, 255, 120), (20, 40, 20)
 
 Picture = NDArray[np.uint8]
@@ -113,7 +110,7 @@ def draw_landmarks(opened: OpenPhoto, frame: Picture, steps: Steps) -> Picture:
         places = transform_points(invert(face.matrix), points)
         width = max(1, round(np.ptp(places[:, 0]) / 250))
         for ink, thick in ((_EDGE, width + 2), (_INK, width)):
-            for curve in _CURVES:
+            for curve in CURVES:
                 line = np.round(places[list(curve)] * 16).astype(np.int32)[:, None]
                 cv2.polylines(drawn, [line], False, ink, thick, cv2.LINE_AA, 4)
     return drawn

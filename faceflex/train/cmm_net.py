@@ -15,13 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from faceflex.data.landmark_pictures import (
-    FRAMES,
-    LandmarkSequence,
-    SequenceMaker,
-    draw_landmarks,
-)
+from faceflex.data.landmark_pictures import FRAMES, LandmarkSequence, SequenceMaker
 from faceflex.errors import UsageError
+from faceflex.faces.landmark_pictures import draw_landmarks
 from faceflex.models.checkpoint import save_network
 from faceflex.models.landmark_sequences import (
     LandmarkSequences,
@@ -32,8 +28,6 @@ from faceflex.models.landmark_sequences import (
 from faceflex.models.landmark_vae import LandmarkVAE, LandmarkVAEConfig, picture_loss
 from faceflex.train.objective import Objective, Term, TrainConfig
 from faceflex.train.workers import Workers
-
-_SAMPLES = 8
 
 
 @dataclass(frozen=True)
