@@ -76,7 +76,7 @@ def read_pairs(
     """Find landmarks and lips in the pairs of folders; pairs without a face are left out."""
     paths, pairs = [pair for folder in folders for pair in pair_paths(folder)], []
     for number, both in enumerate(paths):
-        found = [_shape(load_rgb(str(path)), finder) for path in both]
+        found = [_shape(load_rgb(path), finder) for path in both]
         known = [shape for shape in found if shape is not None]
         if len(known) == len(both):
             (neutral, closed), (smiling, apart) = known

@@ -182,9 +182,8 @@ def side_widths(level: Floats) -> NDArray[np.float64]:
     points, usual = np.asarray(level, np.float64), np.asarray(template(), np.float64)
     halves = []
     for corner in OUTER_MOUTH_CORNERS:
-        seen, front = (
-            abs(p[corner, 0] - p[list(MOUTH_MIDDLE[:2]), 0].mean()) for p in (points, usual)
-        )
+        seen = float(abs(points[corner, 0] - points[list(MOUTH_MIDDLE[:2]), 0].mean()))
+        front = float(abs(usual[corner, 0] - usual[list(MOUTH_MIDDLE[:2]), 0].mean()))
         halves.append(float(np.clip(seen / front, _NARROWEST, 1.2)))
     left, right = halves
     middle = float(points[list(MOUTH_MIDDLE[:2]), 0].mean())
@@ -202,8 +201,8 @@ def turned_away(landmarks: Floats) -> float:
     """
     points = np.asarray(landmarks, np.float64)
     bridge = points[27:31].mean(axis=0)
-    near, far = (np.linalg.norm(points[k] - bridge) for k in (36, 45))
-    ratio = abs(float(np.log(max(near, 1e-3) / max(far, 1e-3))))
+    near, far = (max(float(np.linalg.norm(points[k] - bridge)), 1e-3) for k in (36, 45))
+    ratio = abs(float(np.log(near / far)))
     return float(np.clip((ratio - _FRONT) / _TURNED, 0, 1))
 
 

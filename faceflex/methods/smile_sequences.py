@@ -24,7 +24,8 @@ RATE = 25.0
 
 _DRAWN, _ROUNDS = 320, 25
 _SEED_SPREAD = 0.45  # How far a seed leads from a face's own smile, of the spread of codes.
-_HELD = 0.85  # After its apex a smile stays above this share of it.
+_APEX = 0.85  # Share of the largest AU12 from which on a smile is there.
+_HELD = 0.7  # After that it stays above this share.
 _OVER = 0.1  # Share of the apex below which a smile is over.
 _BLINK_GAP = 0.4  # Seconds that blinks are apart, at least.
 _BLINK_HALF = 0.2
@@ -53,9 +54,9 @@ class SmileSequence:
 
     @property
     def apex(self) -> int:
-        """Sample at which AU12 first reaches 95 % of its largest value."""
+        """Sample from which on the smile is there: 85 % of its largest AU12 are reached."""
         au12 = self.curves[:, 0]
-        return int(np.flatnonzero(au12 >= 0.95 * au12.max())[0])
+        return int(np.flatnonzero(au12 >= _APEX * au12.max())[0])
 
     @property
     def end(self) -> int:
