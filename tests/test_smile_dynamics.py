@@ -255,11 +255,11 @@ def test_a_video_is_tracked_from_neutral_to_smile(tmp_path, portrait):
 
     pytest.importorskip("av")
     editor = make_editor("smile-video", device="cpu", content="teeth-relief")
-    opened = editor.open(cv2.resize(portrait.rgb, (320, 320), interpolation=cv2.INTER_AREA))
+    opened = editor.open(cv2.resize(portrait.rgb, (240, 240), interpolation=cv2.INTER_AREA))
     settings = editor.method.resolve({"intensity": 1.2, "spontaneous": 0, "seconds": 2.0})
     path = tmp_path / "anna_posed.mp4"
-    frames = clip_frames(opened, ClipRequest(settings, 0, 21).shots(0))
-    ClipFile("MP4", 10).write(path, frames)
+    frames = clip_frames(opened, ClipRequest(settings, 0, 13).shots(0))
+    ClipFile("MP4", 6).write(path, frames)
     (clip,) = read_smiles(tmp_path)
     assert (clip.person, clip.style) == ("anna", 0)
     assert measure(clip.curves).amplitude > 1
