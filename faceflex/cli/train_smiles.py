@@ -199,7 +199,8 @@ def _recurrent(
     from faceflex.train.cmm_net import SequenceObjective, SequenceTraining
     from faceflex.train.workers import Workers
 
-    first = load_network(start, LandmarkVAE, LandmarkSequences)
+    kinds: tuple[type[Any], ...] = (LandmarkVAE, LandmarkSequences)
+    first = load_network(start, *kinds)
     config = SequenceTraining(steps=steps, batch=batch, rate=rate, seed=seed, modes=modes)
     workers = Workers(device=pick_device(device))
     maker = _maker(pairs, clips, landmark_model, motion)

@@ -138,7 +138,7 @@ class SmileMotion:
             "kinds": np.float16(self.kinds),
             "intensities": np.float32(self.intensities),
             "amounts": np.float32(self.amounts),
-            "upper_share": np.float32([self.upper_share]),
+            "upper_share": np.array([self.upper_share], np.float32),
         }
         write_arrays(path, arrays, {"kind": KIND})
 

@@ -90,11 +90,12 @@ def fit_motion(pairs: Sequence[SmilePair], clips: Sequence[SmileClip]) -> SmileM
     actions = np.zeros((len(ACTIONS), 68, 2))
     lower_face = [*range(27, 36), *range(68)[MOUTH]]
     upper_face = [*range(68)[BROWS], *range(68)[_EYES]]
-    for points, amounts, rows in (
-        (lower_face, (smile, gap), (0, 1)),
-        (upper_face, (cheeks,), (2,)),
-    ):
-        design = np.stack(amounts, axis=1)
+    parts: list[tuple[list[int], list[Floats], list[int]]] = [
+        (lower_face, [smile, gap], [0, 1]),
+        (upper_face, [cheeks], [2]),
+    ]
+    for points, driving, rows in parts:
+        design = np.stack(driving, axis=1)
         found, *_ = np.linalg.lstsq(design, motion[:, points].reshape(len(motion), -1), rcond=None)
         for row, values in zip(rows, found, strict=True):
             actions[row, points] = values.reshape(-1, 2)
