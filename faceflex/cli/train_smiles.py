@@ -78,13 +78,20 @@ def smile_motion(
     pairs: PairsArgument,
     clips: ClipsOption,
     out: Annotated[Path, typer.Option(help="File to write.")],
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Person to leave out, such as 012; repeatable."),
+    ] = None,
     landmark_model: PredictorOption = "dlib68",
 ) -> None:
     """Fit how landmarks move with action units, to neutral and smiling photos of people."""
+    from faceflex.data.smile_videos import person_of
     from faceflex.train.smile_motion import fit_motion
 
     require_folder_of(out)
-    motion = fit_motion(_pairs(pairs, landmark_model), _clips(clips))
+    left_out = set(without or ())
+    people = [p for p in _pairs(pairs, landmark_model) if person_of(Path(p.name)) not in left_out]
+    motion = fit_motion(people, _clips(clips))
     motion.save(out)
     note(f"written to {out}")
 
