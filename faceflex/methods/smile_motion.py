@@ -37,9 +37,10 @@ UNIT_OF_ACTION = (0, 2, 1)
 
 _MOST = (1.45, 8.5, 1.4)  # The largest corners', opening's and cheeks' amounts.
 _ARCH = np.sqrt(np.clip(1 - np.abs(np.linspace(-1, 1, SAMPLES)) ** 2.5, 0, 1))
+_UNEVEN = 1.2  # Halves of a mouth that are as even as this are those of a face from the front.
 _NARROWEST = 0.35  # Half of a mouth, of one seen from the front.
 _FRONT, _TURNED = 0.25, 0.6  # Log ratios of the eyes' distances from the nose.
-_VARIETY, _FARTHEST = 0.75, 1.6  # Kinds of smile: deviation and limit of their components.
+_VARIETY, _FARTHEST = 0.5, 1.2  # Kinds of smile: deviation and limit of their components.
 
 Floats = NDArray[np.floating]
 
@@ -170,7 +171,7 @@ class SmileMotion:
 
 
 def side_widths(level: Floats) -> NDArray[np.float64]:
-    """Return (68,) how wide each landmark's half of the mouth is, of a face seen from the front.
+    """Return (68,) how wide each landmark's half of the mouth is beside the other one, at most 1.
 
     A turned head shows one half of its mouth foreshortened: what it does sideways is so, too.
 
@@ -179,13 +180,12 @@ def side_widths(level: Floats) -> NDArray[np.float64]:
     level
         (68, 2) landmarks, nose and corners of the eyes on the template's.
     """
-    points, usual = np.asarray(level, np.float64), np.asarray(template(), np.float64)
-    halves = []
-    for corner in OUTER_MOUTH_CORNERS:
-        seen = float(abs(points[corner, 0] - points[list(MOUTH_MIDDLE[:2]), 0].mean()))
-        front = float(abs(usual[corner, 0] - usual[list(MOUTH_MIDDLE[:2]), 0].mean()))
-        halves.append(float(np.clip(seen / front, _NARROWEST, 1.2)))
-    left, right = halves
+    points = np.asarray(level, np.float64)
+    center = points[list(MOUTH_MIDDLE[:2]), 0].mean()
+    halves = [float(abs(points[corner, 0] - center)) for corner in OUTER_MOUTH_CORNERS]
+    left, right = (
+        float(np.clip(_UNEVEN * half / max(*halves, 1e-3), _NARROWEST, 1)) for half in halves
+    )
     middle = float(points[list(MOUTH_MIDDLE[:2]), 0].mean())
     blend = np.clip((points[:, 0] - middle) / 8 + 0.5, 0, 1)
     return left + (right - left) * blend

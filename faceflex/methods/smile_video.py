@@ -51,6 +51,7 @@ _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and
 _NOTED = 0.5  # Smiles at first that are reported.
 _USUAL, _SPREAD, _NEARER = 0.9, 0.5, (0.75, 1.2)  # Corners' amounts that smiles are shown with.
 _LEFT = 0.25  # What is left to do to a face that smiles already.
+_OPEN, _OPEN_FIRST = 6.0, 1.0  # Pixels that lips part at most, for corners' amounts, and beyond.
 _TURNED = 0.5  # Of the motion, that a face turned far away does not make.
 _SHUT = 1.0  # How far a blink shuts an eye.
 
@@ -237,6 +238,8 @@ class SmileVideoMethod:
         moved = self.motion.amounts_of(units) * intensity
         moved[0] *= nearer_to_usual(float(self._apex(sequence)[0]))
         moved *= 1 - (1 - _LEFT) * code.smiling
+        # Teeth that are bared without a smile would be another expression.
+        moved[1] = min(moved[1], _OPEN * moved[0] + _OPEN_FIRST)
         # What a turned face shows of its smile is not known well: less is done to it.
         moved *= 1 - _TURNED * turned_away(code.code.face.landmarks)
         if code.code.face.warnings:  # Where lips may not be where they seem, they stay closed.
