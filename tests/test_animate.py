@@ -17,7 +17,7 @@ from PIL import Image
 
 from faceflex import make_editor
 from faceflex.edit.clip import ClipRequest, clip_frames, draw_landmarks, grid_frames
-from faceflex.edit.clip_job import ClipOptions, make_clips, planned_clips
+from faceflex.edit.clip_job import ClipOptions, make_clips, of_person, planned_clips
 from faceflex.errors import PhotoError, UsageError
 from faceflex.evaluate.smile_clips import time_warping
 from faceflex.methods.smile_video import SmileVideoMethod
@@ -86,7 +86,7 @@ def test_threads_and_one_after_the_other_make_the_same_frames(smiler, opened, fr
 
 def test_a_longer_clip_is_not_a_slower_smile(smiler, opened):
     method, code = smiler.method, opened._codes[0]
-    sequence = method.sequence(code, 1, 0)
+    sequence = method.sequence(code, request_of(smiler).still(0, 1.0))
     least = float(np.ceil(sequence.apex / 25 / 0.9))
     long, longer = (
         request_of(smiler, seconds=s * least, frames=int(25 * s * least) + 1) for s in (2, 4)
@@ -103,7 +103,7 @@ def test_modes_differ_more_than_seeds(smiler, opened):
     def curves(seed, mode):
         method = SmileVideoMethod(device="cpu", seed=seed)
         method._modes = smiler.method._modes
-        sequence = method.sequence(opened._codes[0], 1, mode)
+        sequence = method.sequence(opened._codes[0], request_of(smiler).still(mode, 1.0))
         amounts = method.motion.amounts_of(sequence.curves[: sequence.apex + 10])
         return amounts * [5, 1, 1]
 
@@ -123,6 +123,18 @@ def test_a_face_that_smiles_already_is_said_and_spared(smiler, smile):
     face = opened.faces[0]
     ((change,),) = next(iter(opened.changes([request.still(0, 1.0)])))
     assert np.abs(change.landmarks - face.landmarks).max() < 3.5
+
+
+def test_a_photo_has_the_same_smile_at_every_size(smiler, portrait, small_portrait):
+    request = request_of(smiler)
+    request = replace(request, settings=of_person(request, portrait, smiler))
+    method, shot = smiler.method, request.still(2, 1.0)
+    codes = [smiler.open(p)._codes[0] for p in (portrait.rgb, small_portrait)]
+    assert codes[0].person != codes[1].person
+    first, second = (method.sequence(code, shot) for code in codes)
+    assert (first.curves == second.curves).all()
+    other = replace(shot, settings=(*request_of(smiler).settings, ("person", 7.0)))
+    assert (method.sequence(codes[0], other).curves != first.curves).any()
 
 
 def test_landmarks_are_drawn_where_they_go(smiler, opened, frames):
@@ -254,6 +266,8 @@ def test_the_command_makes_clips(run, png, tmp_path):
         ("s.gif", [0], [90, 90]),
         ("s-1.gif", [1], [90, 90]),
     ]
+    person = rows[1]["provenance"]["settings"].pop("person")
+    assert person == rows[0]["provenance"]["settings"]["person"]
     assert rows[1]["provenance"]["settings"] == {
         "intensity": "1", "spontaneous": "0", "loop": "0", "seconds": "0.3", "mode": "1",
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from faceflex.edit.clip import (
 from faceflex.edit.editor import Editor, OpenPhoto, Steps
 from faceflex.errors import PhotoError, UsageError
 from faceflex.files import atomic_write
+from faceflex.methods.controls import Settings
 from faceflex.photo import Photo, load_photo, write_file
 from faceflex.photo.clip import LARGEST_SIDE, ClipFile, clip_format
 from faceflex.photo.credentials import Signer
@@ -206,6 +208,8 @@ def make_clips(
         rgb = scaled_to(rgb, side)
         if rgb is not photo.rgb:
             notes.append(f"frames of {rgb.shape[1]}x{rgb.shape[0]} pixels (`max_side` changes it)")
+    request = replace(options.request, settings=of_person(options.request, photo, editor))
+    options = replace(options, request=request)
     opened = editor.open(rgb, options.select, name=name)
     notes += _face_notes(opened, options)
     frames = 1 if options.still is not None else options.request.frames
@@ -244,6 +248,14 @@ def make_clips(
             c2pa,
             tuple(notes),
         )
+
+
+def of_person(request: ClipRequest, photo: Photo, editor: Editor) -> Settings:
+    """Return a request's settings with whose smile it is: the photo's, whatever it is scaled to."""
+    known = dict(request.settings)
+    if "person" in editor.method.controls and "person" not in known:
+        known["person"] = float(zlib.crc32(np.ascontiguousarray(photo.rgb)) % 2**24)
+    return tuple(known.items())
 
 
 def _check_target(path: Path, source: bytes | str, options: ClipOptions) -> None:

@@ -41,6 +41,7 @@ CONTROLS = (
     Control("spontaneous", 0.0, 1.0, 1.0, "1 for a spontaneous smile, 0 for a posed one", "fair"),
     Control("loop", 0.0, 1.0, 0.0, "1 for a clip that goes back to rest", "good"),
     Control("seconds", 0.5, 10.0, 2.0, "Length of the clip", "good"),
+    Control("person", 0.0, 2.0**24, 0.0, "Whose smile: the same number, the same smile", "good"),
 )
 
 _STRENGTHS = (0.0, 0.75, 1.5)
@@ -71,7 +72,7 @@ class SmileCode:
     age
         In years; None when not known.
     person
-        Says whose face it is.
+        Says whose face it is, unless a shot does.
     """
 
     code: FaceCode
@@ -207,12 +208,12 @@ class SmileVideoMethod:
                 self._modes[style] = SmileModes(self.dynamics, style)
             return self._modes[style]
 
-    def sequence(self, code: SmileCode, style: int, mode: int) -> SmileSequence:
-        """Return a face's smile of a mode."""
-        key = code.person, style, mode
+    def sequence(self, code: SmileCode, shot: Shot) -> SmileSequence:
+        """Return a face's smile of a shot's mode."""
+        style = int(dict(shot.settings).get("spontaneous", 1.0) >= 0.5)
+        key = _person(code, shot), style, shot.variant
         if key not in self._sequences:
-            made = self.modes(style).sequence(code.person, mode, self._seed)
-            self._sequences[key] = made
+            self._sequences[key] = self.modes(style).sequence(key[0], shot.variant, self._seed)
         return self._sequences[key]
 
     def changes(
@@ -228,8 +229,7 @@ class SmileVideoMethod:
         intensity = settings.get("intensity", 0.0)
         if shot.variant >= MODES:
             raise UsageError(f"mode {shot.variant}: there are modes 0 to {MODES - 1}")
-        style = int(settings.get("spontaneous", 1.0) >= 0.5)
-        sequence = self.sequence(code, style, shot.variant)
+        sequence = self.sequence(code, shot)
         if shot.time is None:
             units, shut = sequence.curves[sequence.apex], 0.0
         else:
@@ -252,8 +252,7 @@ class SmileVideoMethod:
     def describe(self, code: SmileCode, shot: Shot) -> dict[str, object]:
         """Return how far a face smiles already, and what there is in a clip, for reports."""
         settings = dict(shot.settings)
-        style = int(settings.get("spontaneous", 1.0) >= 0.5)
-        sequence = self.sequence(code, style, shot.variant)
+        sequence = self.sequence(code, shot)
         seconds, loop = settings.get("seconds", 2.0), settings.get("loop", 0.0) >= 0.5
         told: dict[str, object] = {
             "smiling": round(code.smiling, 3),
@@ -286,10 +285,19 @@ class SmileVideoMethod:
     def _kind(self, code: SmileCode, shot: Shot) -> NDArray[np.float64]:
         """Return how this face's smile of a mode differs from the usual one."""
         own, mode = (
-            self.motion.draw_kind(np.random.default_rng((code.person, 7, n)))
+            self.motion.draw_kind(np.random.default_rng((_person(code, shot), 7, n)))
             for n in (0, 1 + shot.variant)
         )
         return 0.75 * own + 0.65 * mode
+
+
+def _person(code: SmileCode, shot: Shot) -> int:
+    """Return whose smile a face has: as the shot says, or else as its landmarks do.
+
+    Landmarks are a little elsewhere in a photo that was scaled; who it is should not depend on it.
+    """
+    named = dict(shot.settings).get("person")
+    return code.person if named is None else int(named) * 256 + code.code.face.face.index
 
 
 def nearer_to_usual(apex: float) -> float:
