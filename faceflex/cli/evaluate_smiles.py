@@ -74,10 +74,10 @@ def _clips(
     from faceflex.edit.clip import ClipRequest
     from faceflex.evaluate.edits import Instruments
     from faceflex.evaluate.smile_clips import (
-        frames_a_second,
         measure_clip,
         modes_apart,
         open_for,
+        speed_of,
         summarise_clips,
     )
     from faceflex.photo import load_photo
@@ -100,11 +100,7 @@ def _clips(
             apart.append(modes_apart(opened.__getitem__, request))
             rows += [measure_clip(opened[0], request, m, instruments) for m in range(modes + 1)]
             region = opened[0].faces[0].region
-            speeds.append(
-                {
-                    "face": 0 if region is None else max(region.size),
-                    "frames_a_second": frames_a_second(opened[0], request),
-                }
-            )
+            side = 0 if region is None else max(region.size)
+            speeds.append({"face": side, **speed_of(opened[0], request)})
             advance(number + 1, len(names))
     return summarise_clips(rows, apart) | {"speed": speeds}

@@ -46,11 +46,11 @@ CONTROLS = (
 
 _STRENGTHS = (0.0, 0.75, 1.5)
 """Strengths of Smiling at which the face model's pictures are made; between, they are blended."""
-_SHADED = 1.25  # Strength of Smiling that a usual smile is shaded with.
+_SHADED = 1.4  # Strength of Smiling that a usual smile is shaded with.
 _STILL = 1e-3  # Amounts of motion below which nothing moves.
 _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and does.
 _NOTED = 0.5  # Smiles at first that are reported.
-_USUAL, _SPREAD, _NEARER = 0.9, 0.5, (0.75, 1.2)  # Corners' amounts that smiles are shown with.
+_USUAL, _SPREAD, _NEARER = 1.0, 0.5, (0.9, 1.25)  # Corners' amounts that smiles are shown with.
 _LEFT = 0.25  # What is left to do to a face that smiles already.
 _OPEN, _OPEN_FIRST = 6.0, 1.0  # Pixels that lips part at most, for corners' amounts, and beyond.
 _TURNED = 0.5  # Of the motion, that a face turned far away does not make.
@@ -309,7 +309,7 @@ def nearer_to_usual(apex: float) -> float:
     Examples
     --------
     >>> [round(a * nearer_to_usual(a), 2) for a in (0.3, 0.9, 1.4)]
-    [0.75, 0.9, 1.15]
+    [0.9, 0.95, 1.2]
     """
     low, high = _NEARER
     wanted = min(max(_USUAL + _SPREAD * (apex - _USUAL), low), high)
