@@ -17,7 +17,8 @@ from PIL import Image
 
 from faceflex import make_editor
 from faceflex.edit.clip import ClipRequest, clip_frames, draw_landmarks, grid_frames
-from faceflex.edit.clip_job import ClipOptions, make_clips, of_person, planned_clips
+from faceflex.edit.clip_job import make_clips, of_person
+from faceflex.edit.clip_options import ClipOptions, planned_clips
 from faceflex.errors import PhotoError, UsageError
 from faceflex.evaluate.smile_clips import time_warping
 from faceflex.methods.smile_video import SmileVideoMethod

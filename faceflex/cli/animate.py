@@ -28,7 +28,7 @@ from faceflex.cli.common import (
 from faceflex.faces import MIN_SCORE
 
 if TYPE_CHECKING:
-    from faceflex.edit.clip_job import ClipOptions
+    from faceflex.edit.clip_options import ClipOptions
     from faceflex.edit.editor import Editor
     from faceflex.errors import FaceflexError
 
@@ -135,7 +135,7 @@ def animate(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from faceflex.edit.clip import ClipRequest
-    from faceflex.edit.clip_job import ClipOptions
+    from faceflex.edit.clip_options import ClipOptions
     from faceflex.edit.selection import check_selector
     from faceflex.errors import UsageError
 
@@ -269,7 +269,7 @@ def _foresee(
     names: list[str], targets: list[Path], options: ClipOptions, editor: Editor, json_: bool
 ) -> int:
     """Print what a run would write; return the exit code."""
-    from faceflex.edit.clip_job import planned_clips
+    from faceflex.edit.clip_options import planned_clips
     from faceflex.errors import PhotoError
     from faceflex.photo.load import read_header
 
