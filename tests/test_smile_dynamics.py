@@ -21,8 +21,8 @@ from faceflex.errors import AssetError, FaceflexError, UsageError
 from faceflex.faces.align import template
 from faceflex.faces.landmark_pictures import draw_landmarks
 from faceflex.faces.lips import lips_from_landmarks
+from faceflex.methods.action_motion import ActionMotion, side_widths, turned_away
 from faceflex.methods.cmm_net import ReferenceMethod
-from faceflex.methods.smile_motion import SmileMotion, side_widths, turned_away
 from faceflex.methods.smile_sequences import MODES, SmileModes
 from faceflex.models.checkpoint import load_network, save_network
 from faceflex.models.face_translation import FaceTranslation, PairDiscriminator, TranslationConfig
@@ -34,6 +34,7 @@ from faceflex.models.landmark_sequences import (
 )
 from faceflex.models.landmark_vae import LandmarkVAE, LandmarkVAEConfig
 from faceflex.models.smile_dynamics import DynamicsConfig, SmileDynamics
+from faceflex.train.action_motion import fit_motion
 from faceflex.train.cmm_net import (
     LandmarkVAEObjective,
     LandmarkVAETraining,
@@ -43,7 +44,6 @@ from faceflex.train.cmm_net import (
 from faceflex.train.face_translation import TranslationObjective, TranslationTraining
 from faceflex.train.loop import Trainer
 from faceflex.train.smile_dynamics import DynamicsObjective, DynamicsTraining
-from faceflex.train.smile_motion import fit_motion
 from tests.conftest import ROOT, face_points
 
 TINY = (4, 4, 4, 4)
@@ -71,7 +71,7 @@ def clips():
 
 @pytest.fixture(scope="module")
 def motion():
-    return SmileMotion.load(resolve("smile-motion"))
+    return ActionMotion.load(resolve("action-motion"))
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_motion_is_refitted_from_pairs(motion, pairs, clips, tmp_path):
     assert np.abs(fitted.actions[0, moved] - motion.actions[0, moved]).mean() < 0.35
     assert fitted.amounts.shape == fitted.intensities.shape == (3, 6)
     fitted.save(tmp_path / "m.safetensors")
-    again = SmileMotion.load(tmp_path / "m.safetensors")
+    again = ActionMotion.load(tmp_path / "m.safetensors")
     assert np.allclose(again.actions, fitted.actions, atol=0.01)
     with pytest.raises(UsageError, match="at least 12"):
         fit_motion(pairs[:5], clips)
@@ -199,8 +199,8 @@ def test_a_damaged_motion_is_refused(motion, tmp_path):
         from dataclasses import replace
 
         replace(motion, actions=broken).save(path)
-        with pytest.raises(AssetError, match="damaged or foreign smile motion"):
-            SmileMotion.load(path)
+        with pytest.raises(AssetError, match="damaged or foreign action motion"):
+            ActionMotion.load(path)
 
 
 def test_lids_come_down_over_the_eyes_alone(editor, small_portrait):

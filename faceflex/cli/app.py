@@ -50,7 +50,7 @@ def _root(
 
 
 evaluate.app.command("smile-video")(evaluate_smiles.smile_video)
-train.app.command("smile-motion")(train_smiles.smile_motion)
+train.app.command("action-motion")(train_smiles.action_motion)
 train.app.command("smile-dynamics")(train_smiles.smile_dynamics)
 train.app.add_typer(train_smiles.cmm_net, name="cmm-net")
 

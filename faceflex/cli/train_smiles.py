@@ -1,4 +1,4 @@
-"""``faceflex train smile-motion``, ``smile-dynamics``, ``cmm-net``: how faces smile over time."""
+"""``faceflex train action-motion``, ``smile-dynamics``, ``cmm-net``: how faces smile over time."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def _clips(path: Path) -> list[SmileClip]:
 def _maker(folders: list[Path], clips: Path, predictor: str, motion: str) -> SequenceMaker:
     from faceflex.assets import resolve
     from faceflex.data.landmark_pictures import SequenceMaker
-    from faceflex.methods.smile_motion import SmileMotion
+    from faceflex.methods.action_motion import ActionMotion
 
-    known = SmileMotion.load(resolve(motion))
+    known = ActionMotion.load(resolve(motion))
     return SequenceMaker(_pairs(folders, predictor), _clips(clips), known)
 
 
@@ -74,7 +74,7 @@ def _train(objective: Objective[Any, Any, Any], out: Path) -> dict[str, Any]:
     return _run(Trainer(objective, out))
 
 
-def smile_motion(
+def action_motion(
     pairs: PairsArgument,
     clips: ClipsOption,
     out: Annotated[Path, typer.Option(help="File to write.")],
@@ -86,7 +86,7 @@ def smile_motion(
 ) -> None:
     """Fit how landmarks move with action units, to neutral and smiling photos of people."""
     from faceflex.data.smile_videos import person_of
-    from faceflex.train.smile_motion import fit_motion
+    from faceflex.train.action_motion import fit_motion
 
     require_folder_of(out)
     left_out = set(without or ())
@@ -131,7 +131,7 @@ def landmarks(
     steps: StepsOption = 1500,
     batch: Annotated[int, typer.Option(min=1, help="Pictures in a batch.")] = 48,
     rate: RateOption = 1e-3,
-    motion: MotionOption = "smile-motion",
+    motion: MotionOption = "action-motion",
     landmark_model: PredictorOption = "dlib68",
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -156,7 +156,7 @@ def sequences(
     steps: StepsOption = 600,
     batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 4,
     rate: RateOption = 1e-3,
-    motion: MotionOption = "smile-motion",
+    motion: MotionOption = "action-motion",
     landmark_model: PredictorOption = "dlib68",
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -174,7 +174,7 @@ def modes(
     steps: StepsOption = 300,
     batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 4,
     rate: RateOption = 1e-3,
-    motion: MotionOption = "smile-motion",
+    motion: MotionOption = "action-motion",
     landmark_model: PredictorOption = "dlib68",
     seed: SeedOption = 0,
     device: DeviceOption = "auto",

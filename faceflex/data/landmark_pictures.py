@@ -19,7 +19,7 @@ from faceflex.errors import UsageError
 from faceflex.faces.align import SIZE, estimate_similarity, transform_points
 from faceflex.faces.landmark_pictures import draw_landmarks
 from faceflex.faces.lips import lips_from_landmarks
-from faceflex.methods.smile_motion import SmileMotion
+from faceflex.methods.action_motion import ActionMotion
 
 FRAMES = 32
 """Frames from neutral to smile."""
@@ -77,7 +77,7 @@ class SequenceMaker:
         self,
         pairs: Sequence[SmilePair],
         clips: Sequence[SmileClip],
-        motion: SmileMotion,
+        motion: ActionMotion,
         *,
         held_out: bool = False,
     ) -> None:

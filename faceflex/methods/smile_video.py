@@ -24,11 +24,11 @@ from faceflex.assets.registry import sha256_of
 from faceflex.compose.change import FaceChange
 from faceflex.errors import UsageError
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.methods.action_motion import ActionMotion, turned_away
 from faceflex.methods.attribute_styles import style_of
 from faceflex.methods.attribute_vectors import AttributeVectorMethod, FaceCode
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, find_control
-from faceflex.methods.smile_motion import SmileMotion, turned_away
 from faceflex.methods.smile_sequences import MODES, SmileModes, SmileSequence
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class SmileVideoMethod:
         self,
         model: str = "vae",
         vectors: str = "vectors",
-        motion: str = "smile-motion",
+        motion: str = "action-motion",
         dynamics: str = "smile-dynamics",
         *,
         device: str = "auto",
@@ -131,9 +131,9 @@ class SmileVideoMethod:
         return _shared_method, self._key
 
     @cached_property
-    def motion(self) -> SmileMotion:
+    def motion(self) -> ActionMotion:
         """How landmarks move."""
-        return SmileMotion.load(resolve(self._motion_name))
+        return ActionMotion.load(resolve(self._motion_name))
 
     @cached_property
     def dynamics(self) -> SmileDynamics:

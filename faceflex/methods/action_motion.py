@@ -28,8 +28,8 @@ from faceflex.faces.landmark_groups import (
 from faceflex.faces.lips import SAMPLES, Lips, interpolate_shift
 from faceflex.tensors import read_arrays, wrap_read_errors, write_arrays
 
-KIND = "faceflex-smile-motion-1"
-LABEL = "smile motion"
+KIND = "faceflex-action-motion-1"
+LABEL = "action motion"
 ACTIONS = ("corners", "opening", "cheeks")
 """What moves with AU12, AU25 and AU6, in the order of the arrays."""
 UNIT_OF_ACTION = (0, 2, 1)
@@ -46,7 +46,7 @@ Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class SmileMotion:
+class ActionMotion:
     """Where landmarks and lips go.
 
     Attributes
@@ -144,7 +144,7 @@ class SmileMotion:
         write_arrays(path, arrays, {"kind": KIND})
 
     @classmethod
-    def load(cls, path: Path) -> SmileMotion:
+    def load(cls, path: Path) -> ActionMotion:
         """Read the file.
 
         Raises

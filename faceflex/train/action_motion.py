@@ -21,7 +21,7 @@ from faceflex.faces.landmark_groups import (
     RIGID_LANDMARKS,
 )
 from faceflex.faces.lips import CLOSED_GAP
-from faceflex.methods.smile_motion import ACTIONS, UNIT_OF_ACTION, SmileMotion
+from faceflex.methods.action_motion import ACTIONS, UNIT_OF_ACTION, ActionMotion
 
 _KINDS = 5
 _QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
@@ -62,7 +62,7 @@ def _narrowing(motion: Floats) -> Floats:
     return np.asarray(upper - lower)
 
 
-def fit_motion(pairs: Sequence[SmilePair], clips: Sequence[SmileClip]) -> SmileMotion:
+def fit_motion(pairs: Sequence[SmilePair], clips: Sequence[SmileClip]) -> ActionMotion:
     """Fit motion to pairs, and the intensities of real posed smiles to its amounts.
 
     Parameters
@@ -110,7 +110,7 @@ def fit_motion(pairs: Sequence[SmilePair], clips: Sequence[SmileClip]) -> SmileM
     _, sizes, axes = np.linalg.svd((rest * keep).reshape(len(rest), -1), full_matrices=False)
     kinds = (sizes[:_KINDS, None] * axes[:_KINDS]) / np.sqrt(len(rest))
     intensities, amounts = _match([smile, gap, cheeks], clips)
-    return SmileMotion(
+    return ActionMotion(
         np.float32(actions),
         float(opened[0] / max(opened.sum(), 1e-6)),
         np.float32(kinds.reshape(-1, 68, 2)),
