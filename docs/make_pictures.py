@@ -88,6 +88,19 @@ def closing(editor: Editor) -> None:
     save("closing", sheet.draw())
 
 
+def smiles(editor: Editor) -> None:
+    """Given with lips that part and lips that meet; taken away, and made to meet."""
+    rows = []
+    for name, strength in (("portrait", 1.0), ("london-012", 1.0), ("smile", -1.0)):
+        opened = editor.open(load_photo(EXAMPLES / f"{name}.jpg").rgb)
+        top, left = shown(opened)
+        shots = [opened.shot(Smiling=strength), opened.shot(Smiling=1.0, Mouth_Slightly_Open=0.0)]
+        pictures = (opened.rgb, *opened.render(shots))
+        rows.append(np.hstack([thumbnail(p[top, left], 240) for p in pictures]))
+    width = min(row.shape[1] for row in rows)
+    save("smiles", np.vstack([row[:, :width] for row in rows]))
+
+
 def stages(editor: Editor) -> None:
     """Each stage of an edit, for an opening and a closing mouth."""
     for name, strength in (("portrait", 1.5), ("smile", -1.25)):
@@ -195,6 +208,7 @@ def main() -> None:
     before_after(editor)
     samples(editor)
     closing(editor)
+    smiles(editor)
     stages(editor)
     sizes(editor)
     modes()

@@ -80,7 +80,7 @@ def make_editor(
         How changes get into the photo: ``transfer``, ``difference`` or ``paste``.
     content
         What renders content that the photo does not have: the registered name or path of a learned
-        renderer's file, or ``teeth-relief`` for the one without a network.
+        renderer's file, or ``exemplars`` for the one without a network.
 
     Raises
     ------

@@ -219,12 +219,16 @@ def smooth_shift(rng, points, size):
 
 
 def with_gap(points, gap):
-    """Return landmarks whose inner lips are ``gap`` pixels apart in the middle."""
+    """Return landmarks whose inner lips are ``gap`` pixels apart in the middle.
+
+    Lips keep their thickness: where one is pressed to nothing, no warp can follow both its edges.
+    """
     apart = points.copy()
     upper, lower = [61, 62, 63], [67, 66, 65]
     middle, half = (points[upper] + points[lower]) / 2, gap / 2 * np.array([0.8, 1, 0.8])
-    apart[upper] = middle - half[:, None] * [0, 1]
-    apart[lower] = middle + half[:, None] * [0, 1]
+    for inner, outer, sign in ((upper, [50, 51, 52], -1), (lower, [58, 57, 56], 1)):
+        apart[inner] = middle + sign * half[:, None] * [0, 1]
+        apart[outer] += apart[inner] - points[inner]
     return apart
 
 
@@ -249,10 +253,10 @@ def test_landmark_targets_are_reached(seed, size, gap, opening):
     points, targets = with_gap(points, gap), with_gap(targets, max(1.2, gap + opening))
     warp = estimate_warp(np.float32(points), np.float32(targets))
     missed = np.linalg.norm(follow_back(warp, targets) - points, axis=1)
-    assert missed[17:].mean() < 0.3
-    assert np.median(missed[17:]) < 0.1
     # But for the outer ends of the brows, which lie where the field comes to rest.
+    assert missed[[*range(19, 25), *range(27, 68)]].mean() < 0.3
     assert missed[[*range(19, 25), *range(27, 60)]].max() < 0.5
+    assert np.median(missed[17:]) < 0.1
 
 
 def dotted_face(scale=4.0, corner=(60, 70)):
@@ -396,7 +400,7 @@ def test_a_large_face_is_edited_as_a_small_one_is_only_quicker(editor, portrait,
         monkeypatch.setattr(faceflex.faces.region, "_COARSE_SPACING", sampling)
         opened = editor.open(large)
         assert (opened.faces[0].region.stride > 1) == (sampling > 0)
-        shots = [opened.shot(Smiling=s) for s in (1.5, -1.0)]
+        shots = [opened.shot(Smiling=1.5), opened.shot(Smiling=1.5, Mouth_Slightly_Open=0)]
         pictures.append([p.astype(int) for p in opened.render(shots)])
     for exact, quick in zip(*pictures, strict=True):
         difference = np.abs(exact - quick)

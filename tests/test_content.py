@@ -27,7 +27,7 @@ from faceflex.compose.content_window import (
     window_to_region,
 )
 from faceflex.compose.mouth_codes import CODE, FEATURES, MouthCodes, fit_codes
-from faceflex.compose.mouth_interior import TeethRelief
+from faceflex.compose.mouth_interior import MouthExemplars
 from faceflex.compose.warp import estimate_warp
 from faceflex.data.content_pairs import ContentPairs, _mirrored
 from faceflex.data.records import Record
@@ -88,9 +88,9 @@ def test_the_learned_renderer_is_the_default_and_says_so(editor, opened):
     content = editor.provenance(opened.shot(Smiling=1.0)).fingerprints["content"]
     assert len(content) == 12
     assert int(content, 16) >= 0
-    relief = make_editor(device="cpu", content="teeth-relief")
-    assert isinstance(relief.composer.content, TeethRelief)
-    assert relief.provenance(opened.shot(Smiling=1.0)).fingerprints["content"] == "teeth-relief-1"
+    plain = make_editor(device="cpu", content="exemplars")
+    assert isinstance(plain.composer.content, MouthExemplars)
+    assert plain.provenance(opened.shot(Smiling=1.0)).fingerprints["content"] == "exemplars-1"
 
 
 def test_a_strength_of_0_renders_nothing(opened):
@@ -282,10 +282,10 @@ def test_other_files_are_no_renderers(run, png):
     assert "nowhere" in done.stderr
 
 
-def test_the_relief_of_teeth_stays_selectable(run, png):
-    done = run("edit", png, "--set", "Smiling=1", "--content", "teeth-relief", "-o", "a.png")
+def test_exemplars_without_a_network_are_selectable(run, png):
+    done = run("edit", png, "--set", "Smiling=1", "--content", "exemplars", "-o", "a.png")
     assert done.returncode == 0, done.stderr
-    assert b"teeth-relief-1" in png.with_name("a.png").read_bytes()
+    assert b"exemplars-1" in png.with_name("a.png").read_bytes()
 
 
 @pytest.fixture(scope="module")

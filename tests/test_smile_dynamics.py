@@ -254,7 +254,7 @@ def test_a_video_is_tracked_from_neutral_to_smile(tmp_path, portrait):
     from faceflex.photo.clip import ClipFile
 
     pytest.importorskip("av")
-    editor = make_editor("smile-video", device="cpu", content="teeth-relief")
+    editor = make_editor("smile-video", device="cpu", content="exemplars")
     opened = editor.open(cv2.resize(portrait.rgb, (240, 240), interpolation=cv2.INTER_AREA))
     settings = editor.method.resolve({"intensity": 1.2, "spontaneous": 0, "seconds": 2.0})
     path = tmp_path / "anna_posed.mp4"

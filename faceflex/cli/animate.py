@@ -119,7 +119,7 @@ def animate(
         ),
     ] = None,
     content: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Renderer of teeth; teeth-relief needs none.")
+        str, typer.Option(metavar="NAME|FILE", help="Renderer of teeth; exemplars needs none.")
     ] = "content",
     landmark_model: LandmarkModelOption = "landmarks68",
     detector: DetectorOption = "hog",

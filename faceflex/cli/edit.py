@@ -172,7 +172,7 @@ def edit(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="Renderer of what the photo does not have, such as teeth; teeth-relief does"
+            help="Renderer of what the photo does not have, such as teeth; exemplars does"
             " without a network.  [default: content]",
         ),
     ] = None,

@@ -23,6 +23,14 @@ from faceflex.cli.common import (
     read_source,
     report_error,
 )
+from faceflex.cli.realism import (
+    PersonOption,
+    PlaceOption,
+    check_person,
+    check_place,
+    read_faces,
+    realism,
+)
 from faceflex.faces import MIN_SCORE
 from faceflex.methods.registry import DEFAULT
 
@@ -31,10 +39,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from faceflex.edit.editor import Editor
+    from faceflex.evaluate.edit_realism import EditRealism
     from faceflex.evaluate.edits import Instruments
+    from faceflex.evaluate.realism import Realism
     from faceflex.evaluate.report import Report
 
 app = typer.Typer(help="Measure what edits do.", no_args_is_help=True, rich_markup_mode=None)
+app.command("realism")(realism)
 
 
 @app.callback()
@@ -58,6 +69,16 @@ def edits(
             " edit should: photos, folders or patterns; repeatable.",
         ),
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PHOTO",
+            help="Real photos, of anybody, that show what the edits should: also measure how well"
+            " a small network tells the edits from them (20 faces or more); repeatable.",
+        ),
+    ] = None,
+    place: PlaceOption = "mouth",
+    person: PersonOption = None,
     out: Annotated[Path, typer.Option(help="Folder for report.json, .csv and .png.")] = Path(
         "evaluation"
     ),
@@ -88,8 +109,8 @@ def edits(
     For each face and strength: the score of a classifier that took no part in editing, the
     identity distance (dlib's descriptor; under 0.6 is the same person, a real smile moves it by
     about 0.25), sharpness and noise kept, the colour change of cheeks and forehead, the seam,
-    pixels changed outside the face; and with --real how much nearer the edit comes to the real
-    picture.
+    pixels changed outside the face; with --real how much nearer the edit comes to the real
+    picture; with --against how well edits are told from real photos (see evaluate realism).
     """
     from faceflex.compose.composer import MODES
     from faceflex.edit.request import strengths
@@ -97,6 +118,8 @@ def edits(
 
     check_choice("--mode", mode, MODES)
     check_choice("--detector", detector, ("hog", "cnn"))
+    check_place(place)
+    check_person(person)
     go_offline(offline)
     values = [v for v in strengths(*range_) if v]
     if not values:
@@ -108,6 +131,7 @@ def edits(
             "(a folder, or a pattern in quotes, names several)"
         )
     from faceflex.api import make_editor
+    from faceflex.evaluate.edit_realism import EditRealism
     from faceflex.evaluate.edits import Instruments
     from faceflex.evaluate.report import Report
 
@@ -125,19 +149,45 @@ def edits(
     instruments = Instruments(judge)
     instruments.column(attribute)
     report = Report(out, attribute, values, overwrite=overwrite)
-    failed, faceless = _measure(editor, instruments, report, names, goals, json_)
+    collector = unread = None
+    if against:
+        found, unread = read_faces(
+            expand(against), editor.finder, instruments.landmarks, place, person, "real faces"
+        )
+        collector = EditRealism(found, place, instruments.landmarks)
+    failed, faceless = _measure(editor, instruments, report, names, goals, json_, collector, person)
     if not report.rows:
         raise typer.Exit(3 if faceless == len(names) else 1)
-    summary = report.write(editor, instruments.landmarks_name)
+    summary = report.write(
+        editor, instruments.landmarks_name, _measure_realism(collector) if collector else {}
+    )
     for line in summary["strengths"]:
+        told = line.get("realism")
         note(
             f"{attribute} {line['strength']:g}: {line['passed']:.0%} of {line['faces']} pass, "
             f"identity {line['identity_median']:.3f}, colour {line['colour_change']:.1f}, "
             f"sharpness {line['sharpness_hull']:.2f}"
+            + (
+                f", told from real {told['auc']:.3f}, covered {told['covered']['auc']:.3f}"
+                if told
+                else ""
+            )
         )
     note(f"written to {out / 'report.json'}, report.csv and report.png")
-    if failed:
+    if failed or unread:
         raise typer.Exit(1)
+
+
+def _measure_realism(collector: EditRealism) -> dict[float, Realism]:
+    """Measure realism; say so where it cannot be measured, as the other figures can."""
+    from faceflex.errors import UsageError
+
+    with progress("training", None) as advance:
+        try:
+            return collector.measure(advance)
+        except UsageError as error:
+            note(f"realism is not measured: {error}")
+            return {}
 
 
 def _measure(
@@ -147,10 +197,13 @@ def _measure(
     names: list[str],
     goals: list[str],
     json_: bool,
+    collector: EditRealism | None,
+    person: str | None,
 ) -> tuple[int, int]:
     """Measure photo after photo; return how many failed, and how many of them had no face."""
     from faceflex.errors import FaceflexError, NoFaceError
     from faceflex.evaluate.edits import evaluate_photo
+    from faceflex.evaluate.realism_faces import person_of
     from faceflex.photo import load_photo
 
     def load(argument: str) -> NDArray[np.uint8]:
@@ -178,6 +231,12 @@ def _measure(
                     )
                 )
                 report.add(rgb, faces, measured)
+                points = {f.index: f.points for f in faces}
+                for row, picture in measured if collector else ():
+                    assert collector is not None
+                    collector.add(
+                        row["strength"], picture, points[row["face"]], person_of(name, person)
+                    )
                 for row, _ in measured if json_ else ():
                     print_json(row)
             except FaceflexError as error:

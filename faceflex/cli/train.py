@@ -353,3 +353,35 @@ def landmarks(
         f"{error['median']:.2%} of the distance between the outer eye corners; "
         f"{error['detected']:.1%} of the faces detected"
     )
+
+
+@app.command("smile-motion")
+def smile_motion(
+    pairs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of pairs, neutral and smiling: the FEI set (1a.jpg, 1b.jpg), the London"
+            " set (neutral_front/001_03.jpg, smiling_front/001_08.jpg)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+) -> None:
+    """Fit how people smile to pairs of pictures, and measure it in five folds of people."""
+    from faceflex.faces.find import FaceFinder
+    from faceflex.train.smile_motion import cross_validate, find_pairs, fit_smile_motion, read_pairs
+
+    require_folder_of(out)
+    people = sum(len(find_pairs(root)) for root in pairs)
+    finder, found = FaceFinder(), []
+    with progress("finding faces", people) as advance:
+        for root in pairs:
+            for pair in read_pairs(root, finder):
+                found.append(pair)
+                advance(len(found), people)
+    fit_smile_motion(found).save(out)
+    for source, (count, nearer, way) in cross_validate(found).items():
+        note(
+            f"{source}: at strength 1, {nearer:.1%} of {count} people not fitted to come nearer to"
+            f" their own smile; median share of the way {way:.2f}"
+        )
+    note(f"{out}: {out.stat().st_size:,} bytes, from {len(found)} people")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from faceflex.compose.change import FaceChange, TransferStyle
 from faceflex.compose.content import ContentRenderer, Scene
 from faceflex.compose.eyelids import lower_lids
-from faceflex.compose.mouth_interior import TeethRelief
+from faceflex.compose.mouth_interior import MouthExemplars
 from faceflex.compose.seamless_clone import seamless_clone
 from faceflex.compose.transfer import Transferred, paste, transfer
 from faceflex.compose.warp import FaceWarp, estimate_warp
@@ -76,7 +76,7 @@ class Composer:
     def __init__(self, content: ContentRenderer | None = None, mode: str = MODES[0]) -> None:
         if mode not in MODES:
             raise UsageError(f"composer mode {mode!r}: use one of {', '.join(MODES)}")
-        self.content: ContentRenderer = content or TeethRelief()
+        self.content: ContentRenderer = content or MouthExemplars()
         self.mode = mode
 
     def apply(

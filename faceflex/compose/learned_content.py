@@ -7,7 +7,6 @@ rendered picture itself; elsewhere only what the network changes, so that the ph
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import replace
 from functools import cache
 from typing import Protocol
@@ -25,6 +24,7 @@ from faceflex.compose.content_inputs import (
 )
 from faceflex.compose.content_window import (
     HEIGHT,
+    SCALE,
     WIDTH,
     border_fade,
     region_to_window,
@@ -33,24 +33,39 @@ from faceflex.compose.content_window import (
     window_to_region,
 )
 from faceflex.compose.lips_motion import between, mouth_middle, window
-from faceflex.compose.mouth_codes import CODE, MouthCodes, mouth_features
-from faceflex.compose.mouth_interior import existing_share, existing_teeth, same_lips
-from faceflex.compose.mouth_maps import HOLE_GROWTH, HOLE_SOFTNESS, mouth_maps
+from faceflex.compose.mouth_codes import MouthCodes
+from faceflex.compose.mouth_exemplars import MouthKind
+from faceflex.compose.mouth_interior import (
+    draw_mouth,
+    existing_share,
+    existing_teeth,
+    measure_light,
+    person,
+    render_teeth,
+    same_lips,
+)
+from faceflex.compose.mouth_light import MouthLight, saturation
+from faceflex.compose.mouth_maps import (
+    HOLE_GROWTH,
+    HOLE_SOFTNESS,
+    grid_coordinates,
+    mouth_maps,
+)
 from faceflex.compose.photo_detail import grain_like, upsample_sharp
-from faceflex.compose.rendered_teeth import TeethKind, add_relief, relief_share, smile_teeth
 from faceflex.compose.warp import FaceWarp
+from faceflex.faces.infant import is_infant
 from faceflex.faces.lips import Lips
 from faceflex.faces.region import LUMA
 
 _STILL = 0.05  # Pixels of the crop: what moves less does not move.
 _TOUCHING = 1.5  # Pixels of the crop: a gap over which existing teeth give way to lips that meet.
 _PARTING = (0.7, 1.3)  # The gap from which new content shows, and over which it comes.
+_BLURRED = 1.3  # Pixels of the photo.
 _ROOM = 4.0  # Pixels of the crop around a mouth that its hole may reach.
 _LIP_EDGE = 0.8  # Pixels of the crop over which a lip's edge passes into teeth behind it.
-_VARIETY = 0.25  # How different mouths are, as a share of how different real ones are.
 _REDDEST = 90  # Percentile of the redness around the mouth.
-_GRAY = 0.04  # Mean chroma, as a share of the brightness: photos below are more or less gray.
-_USUAL_AGE = 35.0
+_USUAL_AGE, _INFANT_AGE = 35.0, 0.5
+_LARGE, _SMALL = 0.45, 0.85  # Pixels of the window to one of the photo: large and small faces.
 
 Floats = NDArray[np.float32]
 
@@ -95,13 +110,11 @@ class LearnedContent:
     network
         The network.
     seed
-        Fixes the noise and the kinds of mouths, at all strengths and in all frames.
-    variety
-        How different kinds of mouths are; 0 gives each face its likeliest one.
+        Fixes the noise and whose teeth a face gets, at all strengths and in all frames.
     """
 
-    def __init__(self, network: ContentNetwork, seed: int = 0, variety: float = _VARIETY) -> None:
-        self._network, self._seed, self._variety = network, seed, variety
+    def __init__(self, network: ContentNetwork, seed: int = 0) -> None:
+        self._network, self._seed = network, seed
 
     @property
     def fingerprint(self) -> str:
@@ -128,20 +141,23 @@ class LearnedContent:
             weight = np.zeros(photo_teeth[at].shape[:2], np.float32)
             return Content(rows, columns, photo_teeth[at], weight) if kept > 0 else None
         seen = region_to_window(scene.patch if cut else photo_teeth, region)
-        rng = np.random.default_rng((self._seed, _person(warp)))
-        made = self._render_window(seen, scene, rng.standard_normal(CODE, np.float32), cut)
+        rng = np.random.default_rng((self._seed, person(warp)))
+        kind, light = draw_mouth(rng, warp), measure_light(scene)
+        made = self._render_window(seen, scene, kind, light, cut)
         change = rendered * window_to_region(made - seen, region.subregion(rows, columns))
         pixels = (scene.patch if cut else photo_teeth)[at] + change
         weight = np.zeros(pixels.shape[:2], np.float32)
         if cut:
             part = window(after, scene.x[at], scene.y[at], _ROOM)
-            hole, content = _render_hole(scene, _inside(at, part), made, seen, TeethKind.draw(rng))
+            hole, content = _render_hole(scene, _inside(at, part), made, kind, light)
             content += np.float32(kept) * (photo_teeth[at][part] + change[part] - content)
             pixels[part] += hole[:, :, None] * (content - pixels[part])
             weight[part] = hole * np.float32(1 - kept)
         return Content(rows, columns, pixels, weight)
 
-    def _render_window(self, seen: Floats, scene: Scene, noise: Floats, cut: bool) -> Floats:
+    def _render_window(
+        self, seen: Floats, scene: Scene, kind: MouthKind, light: MouthLight, cut: bool
+    ) -> Floats:
         """Return the window (128, 160, 3) as the network makes it, in 0 to 255.
 
         Parameters
@@ -150,8 +166,8 @@ class LearnedContent:
             (128, 160, 3) the window as it is, in 0 to 255.
         scene
             The scene.
-        noise
-            (20,) which mouth is drawn.
+        kind, light
+            Whose teeth, and how the photo shows them.
         cut
             Whether the hole is made anew.
         """
@@ -160,18 +176,19 @@ class LearnedContent:
         picture = np.clip(seen / np.float32(255), 0, 1)
         condition, (mean, deviation) = scene.change.condition, self._network.smile_scale
         smile = (condition.get("smile", mean) - mean) / deviation
-        age = condition.get("age", _USUAL_AGE)
+        age = _INFANT_AGE if is_infant(scene.warp.landmarks) else condition.get("age", _USUAL_AGE)
         maps, grid = mouth_maps(lips, mouth_middle(landmarks), x, y), None
         if not cut:
             maps = replace(maps, hole=np.zeros_like(maps.hole))
         elif lips.open:
-            skin, codes = skin_color(picture, landmarks), self._network.codes
-            code = codes.predict(mouth_features(lips, skin, smile, age), noise, self._variety)
-            interior = codes.decode(code)
-            # Teeth are alike on both sides, whatever kind of mouth was drawn.
-            grid = np.float32(0.5) * (interior + interior[:, ::-1])
-            grid = np.clip(grid * max(float(skin @ LUMA), 0.05), 0, 1)
-            grid = smile_teeth(grid, skin, smile, age)
+            colors = kind.render(lips, mouth_middle(landmarks), *grid_coordinates(lips), 1.0)
+            bright, codes = (
+                max(float(skin_color(picture, landmarks) @ LUMA), 0.05),
+                self._network.codes,
+            )
+            # As the network has seen mouths: as a code of few numbers.
+            grid = codes.decode(codes.encode(colors * light.teeth / bright))
+            grid = np.clip(grid * bright, 0, 1)
         base = network_base(picture, maps, grid, lips, x, y)
         planes = network_planes(base, maps, _noise(self._seed))
         added = self._network(planes, condition_vector(smile, age, lips.gap))
@@ -190,7 +207,7 @@ def _inside(outer: tuple[slice, slice], inner: tuple[slice, slice]) -> tuple[sli
 
 
 def _render_hole(
-    scene: Scene, at: tuple[slice, slice], made: Floats, seen: Floats, kind: TeethKind
+    scene: Scene, at: tuple[slice, slice], made: Floats, kind: MouthKind, light: MouthLight
 ) -> tuple[Floats, Floats]:
     """Return the hole (h, w) and its content (h, w, 3) in 0 to 255, at the photo's resolution.
 
@@ -200,24 +217,26 @@ def _render_hole(
         The scene.
     at
         The rows and columns of the region that hold the mouth.
-    made, seen
-        (128, 160, 3) the window as it was made, and as it is.
-    kind
-        Whose teeth.
+    made
+        (128, 160, 3) the window as it was made.
+    kind, light
+        Whose teeth, and how the photo shows them.
     """
     warp, pixel, x, y = scene.warp, scene.region.scale, scene.x[at], scene.y[at]
-    lips, middle = warp.after, mouth_middle(warp.targets)
+    lips = warp.after
     # A large photo's lips are sharper than what is rendered: more of them stays.
-    large = relief_share(pixel)
+    large = float(np.clip((_SMALL - SCALE * pixel) / (_SMALL - _LARGE), 0, 1))
     growth, softness = HOLE_GROWTH - 0.5 * large, HOLE_SOFTNESS - 0.4 * large
-    maps = mouth_maps(lips, middle, x, y, growth=growth, softness=softness)
+    maps = mouth_maps(lips, mouth_middle(warp.targets), x, y, growth=growth, softness=softness)
     hole = maps.hole
     if not warp.before.open:  # Lips that part a little open softly as the strength rises.
         hole = hole * np.float32(np.clip((lips.gap - _PARTING[0]) / _PARTING[1], 0, 1))
     content = upsample_sharp(made, x, y, pixel)
+    if light.blur > _BLURRED:  # More than the window's resolution blurs it.
+        content = cv2.GaussianBlur(content, (0, 0), light.blur)
     if lips.open:
-        skin = skin_color(seen / np.float32(255), warp.targets)
-        content = add_relief(content, maps, lips, middle, x, y, skin, kind, pixel)
+        teeth, share = render_teeth(scene, kind, light, x, y)
+        content = content + share[:, :, None] * (teeth - content)
     return hole, content + grain_like(scene.patch, scene.region, warp.targets, scene.blur, *at)
 
 
@@ -226,10 +245,8 @@ def _in_photo_colors(made: Floats, seen: Floats, hole: Floats) -> Floats:
 
     In the hole nothing is redder than the lips around it; in a gray photo everything is gray.
     """
-    luma, seen_luma = ((picture @ LUMA)[:, :, None] for picture in (made, seen))
-    chroma = float(np.abs(seen - seen_luma).mean() / max(float(seen_luma.mean()), 0.02))
-    if chroma < _GRAY:
-        made = luma + np.float32(chroma / _GRAY) * (made - luma)
+    luma = (made @ LUMA)[:, :, None]
+    made = luma + np.float32(saturation(seen.reshape(-1, 3))) * (made - luma)
     if not hole.any():
         return made
     near = cv2.dilate(hole, np.ones((9, 9), np.uint8)) > 0.05
@@ -243,11 +260,6 @@ def _still(warp: FaceWarp) -> bool:
     """Tell whether landmarks and lips stay where they are."""
     moved = float(np.abs(warp.targets - warp.landmarks).max())
     return moved < _STILL and same_lips(warp.before, warp.after)
-
-
-def _person(warp: FaceWarp) -> int:
-    """Return what fixes the kind of mouth: the same for all edits of a face in a photo."""
-    return zlib.crc32(np.ascontiguousarray(warp.landmarks).tobytes())
 
 
 def _kept_share(before: Lips, after: Lips) -> float:

@@ -1,10 +1,8 @@
-"""The mouth's interior: the photo's own teeth, new ones, or the line where lips meet.
-
-New teeth here have the brightness that the model's picture gives them and a relief of teeth (see
-:mod:`.teeth`): the renderer that needs no network of its own.
-"""
+"""The mouth's interior: the photo's own teeth, new ones, or the line where lips meet."""
 
 from __future__ import annotations
+
+import zlib
 
 import cv2
 import numpy as np
@@ -12,55 +10,103 @@ from numpy.typing import NDArray
 
 from faceflex.compose.content import Content, Scene
 from faceflex.compose.lips_motion import between, edges, mouth_middle, window
-from faceflex.compose.teeth import relief_at
-from faceflex.compose.warp import FaceWarp, crop_coordinates
-from faceflex.faces.landmark_groups import CHEEKS
+from faceflex.compose.mouth_exemplars import MouthKind
+from faceflex.compose.mouth_light import MouthLight
+from faceflex.compose.photo_detail import grain_like
+from faceflex.compose.warp import FaceWarp
+from faceflex.faces.infant import is_infant
+from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import Lips
-from faceflex.faces.region import LUMA, Region
+from faceflex.faces.region import Region
 
-_BRIGHTEST = 0.9  # Teeth are never paper white, ...
-_LEAST, _OF_SKIN = 0.34, 0.78  # ... nor darker than this and this share of the cheeks.
-_TINT = 0.2  # They share this much of the skin's hue: none in a grey photo.
-_LIGHT = (0.86, 1.05)  # The least and most light within the mouth.
-_SHADOW, _CORNER = 1.8, 0.3  # The lip's shadow in pixels of the crop; the corners' share of a half.
-_GRAIN = 0.4
-_LENS = 0.7  # Pixels of the photo: no lens is sharper.
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
+_EDGE = 2.0  # Width of that edge to the sigma of the photo's blur.
+_TURNED = 0.15  # How uneven the halves of a mouth are in a turned face.
 _SEAM, _SEAM_WIDTH = 0.4, 0.55
 
 Floats = NDArray[np.float32]
 
 
-class TeethRelief:
-    """Renders new teeth as a relief on the brightness of the model's own."""
+class MouthExemplars:
+    """Renders new teeth from exemplars, without a network.
 
-    fingerprint = "teeth-relief-1"
+    Parameters
+    ----------
+    seed
+        Fixes whose teeth a face gets, at all strengths and in all frames.
+    """
+
+    fingerprint = "exemplars-1"
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
 
     def render(self, scene: Scene) -> Content | None:
         """Render what lies between the lips; None where the mouth was and stays closed."""
         before, after = scene.warp.before, scene.warp.after
         if same_lips(before, after):
             return None
-        region, x, y = scene.region, scene.x, scene.y
         if not after.open:
             return darken_seam(scene) if before.open else None
-        rows, columns = window(after, x, y)
+        rows, columns = window(after, scene.x, scene.y)
         if rows.stop <= rows.start or columns.stop <= columns.start:
             return None
-        x, y, part = x[rows, columns], y[rows, columns], scene.patch[rows, columns]
-        blur = max(scene.blur, _LENS)
-        soft = max(_SOFT, 1.5 * region.scale, 2.5 * blur * region.scale)
-        share = between(after, x, y, soft)[:, :, None]
-        teeth = synthesize(scene.after, scene.warp, x, y, region.scale)
-        teeth = cv2.GaussianBlur(teeth, (0, 0), blur)
-        # The photo's own grain, from the pixels that the content covers.
-        grain = 0.006 * max(region.size) + 0.5
-        teeth += _GRAIN * (part - cv2.GaussianBlur(part, (0, 0), grain))
+        at = rows, columns
+        x, y, part = scene.x[at], scene.y[at], scene.patch[at]
+        kind = draw_mouth(np.random.default_rng((self._seed, person(scene.warp))), scene.warp)
+        light = measure_light(scene)
+        teeth, share = render_teeth(scene, kind, light, x, y)
+        teeth += grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
         existing = existing_share(before, after)
         if existing > 0:
-            kept, there = existing_teeth(scene.photo, region, before, after, x, y)
+            kept, there = existing_teeth(scene.photo, scene.region, before, after, x, y)
             teeth = teeth + (part + (kept - part) * there[:, :, None] - teeth) * existing
-        return Content(rows, columns, part + (teeth - part) * share, share[..., 0] * (1 - existing))
+        pixels = part + share[:, :, None] * (teeth - part)
+        return Content(rows, columns, pixels, share * np.float32(1 - existing))
+
+
+def measure_light(scene: Scene) -> MouthLight:
+    """Measure the light on a scene's mouth."""
+    return MouthLight.measure(scene.photo, scene.region, scene.warp.landmarks, scene.blur)
+
+
+def render_teeth(
+    scene: Scene, kind: MouthKind, light: MouthLight, x: Floats, y: Floats
+) -> tuple[Floats, Floats]:
+    """Render teeth between the lips of a scene, in the photo's light.
+
+    Parameters
+    ----------
+    scene
+        The scene.
+    kind
+        Whose teeth.
+    light
+        How the photo shows them.
+    x, y
+        (h, w) the places, in pixels of the crop.
+
+    Returns
+    -------
+    (h, w, 3) in 0 to 255, and (h, w) how far each place shows them, 0 to 1.
+    """
+    lips, scale = scene.warp.after, scene.region.scale
+    colors = kind.render(lips, mouth_middle(scene.warp.targets), x, y, scale)
+    soft = max(_SOFT, 1.5 * scale, _EDGE * light.blur * scale)
+    return light.apply(colors), between(lips, x, y, soft)
+
+
+def draw_mouth(rng: np.random.Generator, warp: FaceWarp) -> MouthKind:
+    """Draw whose teeth a face gets: an infant none; a turned one a wide row, seen from the side."""
+    landmarks = warp.landmarks
+    right, left = (landmarks[corner, 0] for corner in OUTER_MOUTH_CORNERS)
+    half = (mouth_middle(landmarks) - right) / max(float(left - right), 1.0)
+    return MouthKind.draw(rng, is_infant(landmarks), abs(half - 0.5) > _TURNED)
+
+
+def person(warp: FaceWarp) -> int:
+    """Return what fixes the kind of mouth: the same for all edits of a face in a photo."""
+    return zlib.crc32(np.ascontiguousarray(warp.landmarks).tobytes())
 
 
 def same_lips(before: Lips, after: Lips) -> bool:
@@ -107,42 +153,6 @@ def existing_teeth(
         borderMode=cv2.BORDER_REFLECT,
     )
     return mapped.astype(np.float32), there
-
-
-def synthesize(after: Floats, warp: FaceWarp, x: Floats, y: Floats, scale: float) -> Floats:
-    """Return a mouth that the photo does not have: 0 to 255, at places of the crop.
-
-    The decoder says how bright its teeth are, and where its mouth is light and dark; the lips that
-    it blurs into them are taken out. Their relief is that of teeth.
-    """
-    lips = warp.after
-    inside = between(lips, *crop_coordinates(), 1.0) > 0.5
-    colours = after[inside] if inside.any() else after[64:110, 40:88].reshape(-1, 3)
-    bright = colours @ LUMA
-    teeth = colours[bright >= np.percentile(bright, 80)].mean(axis=0)
-    skin = _skin(after, warp)
-    level = max(float(teeth @ LUMA), _LEAST + _OF_SKIN * float(skin @ LUMA))
-    level = min(level, _BRIGHTEST)
-    tint = (skin / max(float(skin @ LUMA), 1e-3)) ** _TINT
-    light = cv2.remap(after @ LUMA, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    light = np.clip(light / max(float(teeth @ LUMA), 1e-3), *_LIGHT)
-    high, _ = edges(lips, x)
-    under = np.clip((y - high) / _SHADOW, 0, 1)
-    half = (lips.x[-1] - lips.x[0]) / 2
-    aside = np.clip((1 - np.abs(x - (lips.x[0] + lips.x[-1]) / 2) / half) / _CORNER, 0, 1)
-    shade = (0.62 + 0.38 * under) * (0.45 + 0.55 * aside)
-    middle = mouth_middle(warp.targets)
-    shape = light * shade * relief_at(lips, middle, x, y, scale)
-    return np.asarray(255 * level * shape[:, :, None] * tint, np.float32)
-
-
-def _skin(after: Floats, warp: FaceWarp) -> Floats:
-    """Return the colour (3,) of the cheeks."""
-    found = []
-    for pair in CHEEKS:
-        x, y = np.clip(np.round(warp.targets[list(pair)].mean(axis=0)), 4, 123).astype(int)
-        found.append(after[y - 4 : y + 5, x - 4 : x + 5].reshape(-1, 3))
-    return np.asarray(np.median(np.concatenate(found), axis=0), np.float32).clip(0.01, 1)
 
 
 def darken_seam(scene: Scene) -> Content:

@@ -43,8 +43,9 @@ from faceflex.faces.align import fit_error, invert
 from faceflex.faces.aligned_face import AlignedFace, align_faces
 from faceflex.faces.find import Face, find_faces
 from faceflex.faces.lips import SAMPLES, Lips
-from faceflex.methods.attribute_vectors import AttributeVectorMethod, FaceCode
+from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
+from faceflex.methods.latent_steps import FaceCode
 from faceflex.parallel.process_pool import default_jobs, use_one_thread
 from faceflex.parallel.run_tasks import run_tasks
 from faceflex.photo import load_rgb

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from faceflex.edit.editor import Editor
 from faceflex.edit.request import strength_name
 from faceflex.errors import PhotoError
 from faceflex.evaluate.edits import Row, summarise
+from faceflex.evaluate.realism import Realism
 from faceflex.faces import Face
 from faceflex.photo import write_file
 
@@ -76,7 +77,9 @@ class Report:
             sheet.add(name, caption, shown[0][1][rows, columns])
         self._sheets.append(sheet.draw())
 
-    def write(self, editor: Editor, landmarks: str) -> dict[str, Any]:
+    def write(
+        self, editor: Editor, landmarks: str, realism: Mapping[float, Realism] | None = None
+    ) -> dict[str, Any]:
         """Write the three files, each whole or not at all; return the summary.
 
         Parameters
@@ -85,6 +88,8 @@ class Report:
             What edited.
         landmarks
             Name of the landmark predictor that measured.
+        realism
+            By strength, where it was measured.
         """
         summary = {
             "faceflex": __version__,
@@ -96,6 +101,8 @@ class Report:
             "photos": len({r["photo"] for r in self.rows}),
             **summarise(self.rows),
         }
+        for line in summary["strengths"] if realism else ():
+            line["realism"] = (realism or {})[line["strength"]].as_dict()
         text = io.StringIO()
         writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
         writer.writeheader()

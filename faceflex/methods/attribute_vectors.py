@@ -8,7 +8,6 @@ nothing; what moves it is the next.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +21,22 @@ from faceflex.compose.change import FaceChange
 from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
-from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
+from faceflex.faces.lips import Lips
+from faceflex.methods.attribute_styles import blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.landmark_readout import landmark_targets
+from faceflex.methods.latent_steps import (
+    Crop,
+    FaceCode,
+    LatentStep,
+    SmileStep,
+    keeps_lips_closed,
+    latents_after,
+    steps_of_face,
+)
+from faceflex.methods.smile_motion import SmileMotion
+from faceflex.methods.smile_targets import smile_targets
 from faceflex.models.model_id import read_id
 
 if TYPE_CHECKING:
@@ -33,40 +44,10 @@ if TYPE_CHECKING:
     from faceflex.models.codec import Codec
     from faceflex.models.vae import VAE
 
+_SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
+_OPEN = "Mouth_Slightly_Open"  # Set to 0, a smile keeps lips closed.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
 _MEASURED = 2.5  # Strengths up to this were measured.
-
-Crop = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class FaceCode:
-    """A face as this method knows it.
-
-    Attributes
-    ----------
-    face
-        The aligned face.
-    latent
-        (D,) float32 posterior mean.
-    decoded
-        (128, 128, 3) float32 in [0, 1]: its decode, in the template's frame.
-    to_template
-        (2, 3) from the model's own crop to the template's; None where they are the same.
-    """
-
-    face: AlignedFace
-    latent: NDArray[np.float32]
-    decoded: Crop
-    to_template: NDArray[np.float64] | None
-
-
-@dataclass(frozen=True)
-class _Step:
-    """A latent offset (D,), and how what it changes gets into the photo."""
-
-    offset: NDArray[np.float32]
-    style: AttributeStyle
 
 
 class AttributeVectorMethod:
@@ -85,6 +66,9 @@ class AttributeVectorMethod:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     seed
         Fixes which versions of a vector are drawn as variants.
+    smile_motion
+        Registered name or path of what moves faces that smile; None: motion is read from the latent
+        as for all other attributes.
     """
 
     name = "attribute-vectors"
@@ -97,13 +81,16 @@ class AttributeVectorMethod:
         condition_on: Sequence[str] = (),
         device: str = "auto",
         seed: int = 0,
+        smile_motion: str | Path | None = "smile-motion",
     ) -> None:
         self._model_name, self._vectors_name = model, vectors
+        self._smile_motion_name = smile_motion
         self._condition_on, self._device, self._seed = tuple(condition_on), device, seed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        key = (self._model_name, self._vectors_name, self._condition_on, self._device, self._seed)
-        return _shared_method, key
+        names = (self._model_name, self._vectors_name)
+        options = (self._condition_on, self._device, self._seed, self._smile_motion_name)
+        return _shared_method, (*names, *options)
 
     @cached_property
     def model(self) -> VAE:
@@ -138,6 +125,12 @@ class AttributeVectorMethod:
         return self._vectors_name
 
     @cached_property
+    def smile_motion(self) -> SmileMotion | None:
+        """How people smile; None where that is read from the latent."""
+        name = self._smile_motion_name
+        return None if name is None else SmileMotion.load(resolve(name))
+
+    @cached_property
     def fingerprints(self) -> Mapping[str, str]:
         """The face model's id; known without loading it."""
         return {"model": read_id(resolve(self._model_name))}
@@ -163,7 +156,7 @@ class AttributeVectorMethod:
 
     def load(self) -> None:
         """Load model and vectors now."""
-        _ = self.codec, self.vectors
+        _ = self.codec, self.vectors, self.smile_motion
 
     def resolve(self, settings: Mapping[str, float]) -> Settings:
         """Return settings under the attributes' proper names.
@@ -210,7 +203,7 @@ class AttributeVectorMethod:
         if not np.isfinite(decodes).all():
             raise AssetError(f"{self._model_name}: damaged face model (its faces are not finite)")
         return [
-            FaceCode(face, latent, _to_template(decoded, matrix), matrix)
+            FaceCode(face, latent, to_template(decoded, matrix), matrix, self._smiles(face, latent))
             for face, latent, decoded, matrix in zip(faces, latents, decodes, matrices, strict=True)
         ]
 
@@ -220,43 +213,72 @@ class AttributeVectorMethod:
         """Yield, for each shot, the steps of each face; decodes many at a time."""
         batch = max(1, _LATENTS // max(1, 2 * len(codes)))
         for start in range(0, len(shots), batch):
-            steps = [self._steps(shot) for shot in shots[start : start + batch]]
+            faces = [
+                [steps_of_face(code, self._steps(shot, keeps_lips_closed(code))) for code in codes]
+                for shot in shots[start : start + batch]
+            ]
             latents = [
-                latent for parts in steps for code in codes for latent in _latents(code, parts)
+                latent
+                for shot in faces
+                for code, steps in zip(codes, shot, strict=True)
+                for latent in latents_after(code, steps)
             ]
             decoded: Iterator[Crop] = iter(self.codec.decode(np.array(latents)) if latents else ())
-            for parts in steps:
-                yield [self._face_changes(code, parts, decoded) for code in codes]
+            for shot in faces:
+                yield [
+                    self._face_changes(code, steps, decoded)
+                    for code, steps in zip(codes, shot, strict=True)
+                ]
 
-    def _steps(self, shot: Shot) -> list[_Step]:
-        """Return what a shot adds to a latent: first what moves nothing, then what moves."""
+    def _steps(self, shot: Shot, closed: bool) -> list[LatentStep]:
+        """Return what a shot adds to a latent: first what moves nothing, then what moves.
+
+        ``closed`` tells whether a smile keeps lips closed, as it does when the shot says so.
+        """
         offsets = np.zeros((2, self.vectors.width), np.float32)
         groups: tuple[dict[str, float], dict[str, float]] = ({}, {})
+        smile = None
+        closed = closed or dict(shot.settings).get(_OPEN, 1.0) <= 0
         for name, strength in shot.settings:
             moves = int(style_of(name).moves)
-            offsets[moves] += np.float32(strength) * self._vector(name, shot)
+            learned = name == _SMILE and self.smile_motion is not None
+            closes = learned and closed and strength > 0
+            part = np.float32(strength) * self._vector(name, shot, closed=closes)
+            offsets[moves] += part
             groups[moves][name] = strength
-        steps = (_Step(o, blend_styles(g)) for o, g in zip(offsets, groups, strict=True))
-        return [step for step in steps if step.offset.any()]
+            if learned:
+                smile = SmileStep(part, strength, shot.variant * _varies(name, shot), closes)
+        still, moving = (blend_styles(g) for g in groups)
+        return [LatentStep(offsets[0], still), LatentStep(offsets[1], moving, smile)]
 
-    def _vector(self, name: str, shot: Shot) -> NDArray[np.float32]:
+    def _vector(self, name: str, shot: Shot, *, closed: bool = False) -> NDArray[np.float32]:
         """Return the version (D,) of an attribute's vector that a shot asks for."""
-        if shot.variant == 0 or (shot.varied and name not in shot.varied):
-            return self.vectors.mean(name)
-        return self.vectors.variant(name, shot.variant, self._seed)
+        vectors = self._closed_vectors if closed else self.vectors
+        if not _varies(name, shot):
+            return vectors.mean(name)
+        return vectors.variant(name, shot.variant, self._seed)
+
+    @cached_property
+    def _closed_vectors(self) -> AttributeVectors:
+        """The vectors without what open mouths are told by, where that is known."""
+        if _OPEN not in self.vectors.linear_probes:
+            return self.vectors
+        return self.vectors.condition_on([*self.vectors.conditions, _OPEN])
+
+    def _smiles(self, face: AlignedFace, latent: NDArray[np.float32]) -> float:
+        """Return how certainly a face smiles, 0 to 1; 1 where that is not known."""
+        if self.smile_motion is None:
+            return 1.0
+        known = self.vectors.smile_degree(latent)
+        return self.smile_motion.certainty(face.landmarks, face.lips, known)
 
     def _face_changes(
-        self, code: FaceCode, steps: Sequence[_Step], decoded: Iterator[Crop]
+        self, code: FaceCode, steps: Sequence[LatentStep], decoded: Iterator[Crop]
     ) -> list[FaceChange]:
         before, changes = code.decoded, []
-        for step, latent in zip(steps, _latents(code, steps), strict=True):
-            after = _to_template(next(decoded), code.to_template)
-            landmarks = lips = None
-            shift = self.vectors.landmark_shift(step.offset) if step.style.moves else None
-            if shift is not None:
-                landmarks, lips = landmark_targets(
-                    code.face.landmarks, shift, code.face.lips, sideways=step.style.sideways
-                )
+        for step, latent in zip(steps, latents_after(code, steps), strict=True):
+            after = to_template(next(decoded), code.to_template)
+            landmarks, lips = self._targets(code, step)
             condition = self.condition(code, latent)
             style = step.style.transfer
             changes.append(FaceChange(before, after, landmarks, lips, style, condition))
@@ -272,16 +294,42 @@ class AttributeVectorMethod:
         known = {"smile": self.vectors.smile_degree(latent), "age": self.vectors.age(code.latent)}
         return {name: value for name, value in known.items() if value is not None}
 
+    def _targets(
+        self, code: FaceCode, step: LatentStep
+    ) -> tuple[NDArray[np.float32] | None, Lips | None]:
+        """Return where landmarks and lips go; None, None where nothing moves."""
+        if not step.style.moves:
+            return None, None
+        landmarks, lips, offset = code.face.landmarks, code.face.lips, step.offset
+        sideways, smile = step.style.sideways, step.smile
+        if smile is not None and self.smile_motion is not None:
+            landmarks, lips = smile_targets(
+                self.smile_motion,
+                landmarks,
+                lips,
+                smile.strength,
+                self.vectors.landmark_shift(smile.offset),
+                variant=smile.variant,
+                seed=self._seed,
+                closed=smile.closed,
+                certainty=code.smiles,
+                sideways=sideways,
+            )
+            offset = offset - smile.offset
+            if not offset.any():
+                return landmarks, lips
+        shift = self.vectors.landmark_shift(offset)
+        if shift is None:
+            return (landmarks, lips) if smile else (None, None)
+        return landmark_targets(landmarks, shift, lips, sideways=sideways)
 
-def _latents(code: FaceCode, steps: Sequence[_Step]) -> Iterator[NDArray[np.float32]]:
-    """Yield a face's latent (D,) after each step."""
-    latent = code.latent
-    for step in steps:
-        latent = latent + step.offset
-        yield latent
+
+def _varies(name: str, shot: Shot) -> bool:
+    """Return whether a shot asks for a variant of an attribute."""
+    return shot.variant > 0 and (not shot.varied or name in shot.varied)
 
 
-def _to_template(decoded: Crop, matrix: NDArray[np.float64] | None) -> Crop:
+def to_template(decoded: Crop, matrix: NDArray[np.float64] | None) -> Crop:
     """Bring a decode (128, 128, 3) from the model's own crop to the template's."""
     if matrix is None:
         return decoded
@@ -307,8 +355,14 @@ def _shared_method(
     condition_on: tuple[str, ...],
     device: str,
     seed: int,
+    smile_motion: str | Path | None,
 ) -> AttributeVectorMethod:
     """Return this process' method of such a kind."""
     return AttributeVectorMethod(
-        model, vectors, condition_on=condition_on, device=device, seed=seed
+        model,
+        vectors,
+        condition_on=condition_on,
+        device=device,
+        seed=seed,
+        smile_motion=smile_motion,
     )

@@ -16,12 +16,12 @@ from faceflex.compose.content import ContentRenderer
 from faceflex.compose.content_inputs import mirror_planes
 from faceflex.compose.learned_content import LearnedContent
 from faceflex.compose.mouth_codes import MouthCodes
-from faceflex.compose.mouth_interior import TeethRelief
+from faceflex.compose.mouth_interior import MouthExemplars
 
 if TYPE_CHECKING:
     from faceflex.models.content_unet import ContentUNet
 
-TEETH_RELIEF = "teeth-relief"
+EXEMPLARS = "exemplars"
 """The renderer without a network."""
 
 Floats = NDArray[np.float32]
@@ -104,17 +104,17 @@ def make_content(name: str | Path = "content", seed: int = 0) -> ContentRenderer
     Parameters
     ----------
     name
-        Registered name or path of a learned renderer's file, or :data:`TEETH_RELIEF`.
+        Registered name or path of a learned renderer's file, or :data:`EXEMPLARS`.
     seed
         Fixes the kinds of mouths.
 
     Examples
     --------
-    >>> make_content("teeth-relief").fingerprint
-    'teeth-relief-1'
+    >>> make_content("exemplars").fingerprint
+    'exemplars-1'
     >>> len(make_content("content").fingerprint)
     12
     """
-    if str(name) == TEETH_RELIEF:
-        return TeethRelief()
+    if str(name) == EXEMPLARS:
+        return MouthExemplars(seed)
     return LearnedContent(_shared_network(str(name)), seed)
