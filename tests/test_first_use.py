@@ -54,7 +54,17 @@ def test_faces_shows_whole_paths_in_a_narrow_terminal(run, tmp_path, png, monkey
     header, row = done.stdout.splitlines()
     assert row.startswith(f"{long} ")
     assert row.split()[-1] == "yes"
-    assert header.split() == ["photo", "face", "left", "top", "right", "bottom", "score", "edited"]
+    assert header.split() == [
+        "photo",
+        "face",
+        "left",
+        "top",
+        "right",
+        "bottom",
+        "score",
+        "smile",
+        "edited",
+    ]
 
 
 def test_faces_draws_numbered_boxes(run, tmp_path, folder):

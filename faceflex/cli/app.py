@@ -10,16 +10,21 @@ from faceflex._version import __version__
 from faceflex.cli import (
     animate,
     attributes,
+    bias,
     build_vectors,
+    control_options,
     doctor,
-    edit,
     evaluate,
     evaluate_smiles,
     faces,
     fetch,
+    generate,
     import_,
+    inspect,
     models,
+    rate,
     train,
+    train_smile,
     train_smiles,
 )
 
@@ -54,14 +59,18 @@ train.app.command("action-motion")(train_smiles.action_motion)
 train.app.command("smile-dynamics")(train_smiles.smile_dynamics)
 train.app.add_typer(train_smiles.cmm_net, name="cmm-net")
 
-app.command("edit")(edit.with_control_options())
+app.command("edit")(control_options.with_control_options())
 app.command("animate")(animate.animate)
 app.command("faces")(faces.faces)
+app.command("bias")(bias.bias)
 app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)
 app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(train.app, name="train")
+app.add_typer(train_smile.train_app, name="train")
+app.command("generate")(generate.generate)
 app.add_typer(import_.app, name="import")
+app.command("inspect")(inspect.inspect)
 app.command("fetch")(fetch.fetch)
+app.command("rate")(rate.rate)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)

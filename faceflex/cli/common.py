@@ -104,6 +104,17 @@ def option_names(text: str) -> str:
     return re.sub(r"`([a-z_]+)`", option, text)
 
 
+def option_name(control: str) -> str:
+    """Return a control's name as it stands in its option.
+
+    Examples
+    --------
+    >>> option_name("Smile_Shift")
+    'smile-shift'
+    """
+    return control.replace("_", "-").lower()
+
+
 def report_error(error: FaceflexError) -> None:
     """Print an error's line on standard error."""
     note(f"faceflex: error: {error}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,14 +21,13 @@ from faceflex.cli.common import (
     expand_with_folders,
     go_offline,
     note,
+    option_name,
     whole_path,
 )
 from faceflex.cli.edit_run import foresee, run
 from faceflex.faces import MIN_SCORE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from faceflex.edit.editor import Editor
     from faceflex.edit.options import Target
     from faceflex.edit.request import Request
@@ -184,6 +182,7 @@ def edit(
     json_: JsonOption = False,
     *,
     controls: dict[str, float] | None = None,
+    sweeps: dict[str, tuple[float, float, float]] | None = None,
 ) -> None:
     """Edit the faces of photos.
 
@@ -203,7 +202,9 @@ def edit(
     for one in face or ():
         check_selector(one)
     go_offline(offline)
-    request = _request(attr or [], range_, samples, set_ or [], controls or {}, until)
+    method = _method_name(method, [*(controls or {}), *(sweeps or {})])
+    attr, range_ = _with_sweeps(attr or [], range_, sweeps or {})
+    request = _request(attr, range_, samples, set_ or [], controls or {}, until)
     signer = _signer(sign_certificate, sign_key, sign_timestamp)
     if signer is not None and cluster is not None:
         raise UsageError("--cluster: a private key is not sent to other machines; sign on this one")
@@ -221,7 +222,7 @@ def edit(
     from faceflex.edit.options import EditOptions, inodes
 
     editor = make_editor(
-        _method_name(method, list(controls or {})),
+        method,
         model=model,
         vectors=vectors,
         keep=keep or (),
@@ -313,6 +314,25 @@ def _method_name(method: str | None, controls: list[str]) -> str:
     if len(named) > 1:
         raise UsageError(f"{' and '.join(sorted(named))}: edit with one method at a time")
     return named.pop() if named else DEFAULT
+
+
+def _with_sweeps(
+    attr: list[str],
+    range_: tuple[float, float, float] | None,
+    sweeps: dict[str, tuple[float, float, float]],
+) -> tuple[list[str], tuple[float, float, float] | None]:
+    """Return what to sweep and over which range, a control's own range option among it."""
+    from faceflex.errors import UsageError
+
+    if not sweeps:
+        return attr, range_
+    options = [f"--{option_name(name)}-range" for name in sweeps]
+    if attr or range_ is not None:
+        raise UsageError(f"{options[0]}: sweeps by itself; leave out --attr and --range")
+    if len(options) > 1:
+        raise UsageError(f"{' and '.join(options)}: give one of them")
+    ((name, given),) = sweeps.items()
+    return [name], given
 
 
 def _request(
@@ -475,42 +495,3 @@ def _distinct(stems: list[str], endings: list[str] | None = None) -> list[str]:
             unique, number = f"{stem}-{number}", number + 1
         found[unique, ending] = None
     return [stem for stem, _ in found]
-
-
-def with_control_options() -> Callable[..., None]:
-    """Return :func:`edit` with an option for each control that the methods have as their own."""
-    from faceflex.methods.registry import method_entries
-
-    names: dict[str, str] = {}
-    signature = inspect.signature(edit, eval_str=True)
-    fixed = [p for p in signature.parameters.values() if p.name != "controls"]
-    for entry in method_entries().values():
-        for control in entry.controls:
-            names[f"control_{control.name.replace('-', '_').lower()}"] = control.name
-    parameters = [*fixed]
-    for entry in method_entries().values():
-        for control in entry.controls:
-            option = typer.Option(
-                f"--{control.name.replace('_', '-').lower()}",
-                metavar="VALUE",
-                help=f"{control.about} ({control.low:g} to {control.high:g}; {entry.name}).",
-            )
-            parameters.append(
-                inspect.Parameter(
-                    f"control_{control.name.replace('-', '_').lower()}",
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=None,
-                    annotation=Annotated[float | None, option],
-                )
-            )
-
-    def command(**options: Any) -> None:
-        values = {names[k]: options.pop(k) for k in names}
-        edit(**options, controls={k: v for k, v in values.items() if v is not None})
-
-    command.__doc__ = edit.__doc__
-    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=parameters, return_annotation=None
-    )
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    return command

@@ -41,13 +41,18 @@ def faces(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace pictures that are there.")
     ] = False,
+    smile: Annotated[
+        bool, typer.Option(help="Estimate how much each face smiles, from -1 to 1.")
+    ] = True,
     json_: JsonOption = False,
     min_score: MinScoreOption = MIN_SCORE,
     detector: DetectorOption = "hog",
     landmark_model: LandmarkModelOption = "landmarks68",
     offline: OfflineOption = False,
 ) -> None:
-    """Report the faces of photos: number, box, score, and with --json the 68 points.
+    """Report the faces of photos: number, box, score, smile, and with --json the 68 points.
+
+    "Smile" is the degree that edit --smile sets: -1 is none at all, 1 a broad smile.
 
     "Edited" says whether edit would change the face without being told which: the detector is sure
     enough of it (--min-score).
@@ -63,6 +68,7 @@ def faces(
     from faceflex.edit.selection import NO_FACE
     from faceflex.faces import find_faces
     from faceflex.faces.landmarks import LandmarkModel
+    from faceflex.methods.smile_degree import face_degrees
     from faceflex.photo import load_photo
 
     model = LandmarkModel(resolve(landmark_model))
@@ -78,6 +84,7 @@ def faces(
             if picture is not None:
                 _draw(photo, found, picture / f"{stem}-faces{Path(argument).suffix}", overwrite)
                 pictures += 1
+            degrees = face_degrees(photo.rgb, found) if smile else [None] * len(found)
         except FaceflexError as error:
             failed += 1
             faceless += isinstance(error, NoFaceError)
@@ -85,13 +92,14 @@ def faces(
             if json_:
                 print_json({"photo": name, "index": None, "error": str(error)})
             continue
-        for face in found:
+        for face, degree in zip(found, degrees, strict=True):
             row = {
                 "photo": name,
                 "index": face.index,
                 "box": list(face.box),
                 "score": round(face.score, 4),
                 "edited": face.score >= min_score,
+                "smile": degree,
                 "points": [[round(float(x), 2), round(float(y), 2)] for x, y in face.points],
             }
             if json_:
@@ -117,13 +125,14 @@ def _draw(photo: Photo, found: list[Face], path: Path, overwrite: bool) -> None:
 
 
 def _table(rows: list[dict[str, Any]]) -> None:
-    header = ("photo", "face", "left", "top", "right", "bottom", "score", "edited")
+    header = ("photo", "face", "left", "top", "right", "bottom", "score", "smile", "edited")
     cells = [
         (
             row["photo"],
             str(row["index"]),
             *map(str, row["box"]),
             f"{row['score']:.2f}",
+            "-" if row["smile"] is None else f"{row['smile']:.2f}",
             "yes" if row["edited"] else "no",
         )
         for row in rows

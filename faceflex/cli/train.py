@@ -46,7 +46,7 @@ class Purpose(str, Enum):
     features = "features"
 
 
-def _train(
+def train_objective(
     make: Callable[[AlignedCache, Workers], Objective[Any, Any, Any]],
     data: list[Path],
     out: Path,
@@ -140,7 +140,7 @@ def vae(
     def make(faces: AlignedCache, workers: Workers) -> VAEObjective:
         return VAEObjective(faces, config, start=first, features=extractor, workers=workers)
 
-    _train(make, data, out, cache, device)
+    train_objective(make, data, out, cache, device)
 
 
 @app.command("polish")
@@ -181,7 +181,7 @@ def polish(
     def make(faces: AlignedCache, workers: Workers) -> PolishObjective:
         return PolishObjective(faces, first, config, features=extractor, workers=workers)
 
-    _train(make, data, out, cache, device)
+    train_objective(make, data, out, cache, device)
 
 
 @app.command("content")
@@ -304,7 +304,7 @@ def classifier(
     def make(faces: AlignedCache, workers: Workers) -> ClassifierObjective:
         return ClassifierObjective(faces, purpose.value, config, workers)
 
-    auc = _train(make, data, out, cache, device).get("auc")
+    auc = train_objective(make, data, out, cache, device).get("auc")
     if auc:
         lowest = sorted(auc, key=lambda name: auc[name])[:3]
         note(

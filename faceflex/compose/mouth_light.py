@@ -23,7 +23,7 @@ from faceflex.faces.sharpness import eye_blur
 # fit sharp portraits of dark skin better too (0.78, not 0.69, where teeth are 0.87).
 _BRIGHT = (0.03, 0.12, 0.29)
 _RED, _BLUE = (0.235, 0.354), (0.181, 0.319)
-_BRIGHTEST = 0.95
+_BRIGHTEST, _LEAST_WARM = 0.95, 0.96
 _CHEEK = 3.0  # Half the side of the square of a cheek that is looked at, in pixels of the crop.
 _DARKEST, _HAZE = 0.5, 0.7  # Percentile of the region's brightness, and how much of it is haze.
 _GRAY = 0.04  # Mean chroma, as a share of the brightness: photos below are more or less gray.
@@ -124,6 +124,8 @@ def teeth_color(skin: Floats, eyes: Floats) -> Floats:
     ratio = np.ones(3)
     for channel, (of_skin, of_eyes) in ((0, _RED), (2, _BLUE)):
         ratio[channel] = (skin[channel] / luma) ** of_skin * (eyes[channel] / white) ** of_eyes
+    if skin[0] > luma > skin[2]:  # In warm light no tooth is blue, whatever glasses reflect.
+        ratio = np.array([max(ratio[0], 1.0), 1.0, min(ratio[2], _LEAST_WARM)])
     ratio = ratio.clip(0.6, 1.5)
     return np.float32(np.minimum(ratio / (ratio @ LUMA) * bright, _BRIGHTEST))
 

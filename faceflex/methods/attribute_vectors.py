@@ -22,7 +22,7 @@ from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.lips import Lips
-from faceflex.methods.attribute_styles import blend_styles, style_of
+from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.landmark_readout import landmark_targets
@@ -284,6 +284,26 @@ class AttributeVectorMethod:
             changes.append(FaceChange(before, after, landmarks, lips, style, condition))
             before = after
         return changes
+
+    def offset_changes(
+        self,
+        codes: Sequence[FaceCode],
+        offsets: Sequence[NDArray[np.float32]],
+        style: AttributeStyle,
+    ) -> list[FaceChange]:
+        """Return the change that a latent offset (D,) makes of each face.
+
+        For methods that find their offsets otherwise, in the same latent space.
+        """
+        if not codes:
+            return []
+        latents = [code.latent + offset for code, offset in zip(codes, offsets, strict=True)]
+        decoded: Iterator[Crop] = iter(self.codec.decode(np.array(latents)))
+        return [
+            change
+            for code, offset in zip(codes, offsets, strict=True)
+            for change in self._face_changes(code, [LatentStep(offset, style)], decoded)
+        ]
 
     def condition(self, code: FaceCode, latent: NDArray[np.float32]) -> dict[str, float]:
         """Return what a content renderer is told of a face whose latent (D,) is edited.

@@ -31,6 +31,9 @@ class Control:
         ``good``, ``fair``, ``weak``, ``does not work``, or ``unknown``.
     variants
         How many kinds of it there are, such as kinds of smile.
+    shift
+        The control that shifts it: what its option means by a value with a plus sign. None: a plus
+        sign says nothing.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Control:
     about: str = ""
     reliability: str = "unknown"
     variants: int = 1
+    shift: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from faceflex.errors import UsageError
-from faceflex.methods.controls import MethodEntry, MethodOptions
+from faceflex.methods.controls import Control, MethodEntry, MethodOptions
 
 if TYPE_CHECKING:
     from faceflex.methods.base import EditMethod
@@ -21,11 +21,30 @@ if TYPE_CHECKING:
 GROUP = "faceflex.methods"
 DEFAULT = "attribute-vectors"
 
+SMILE_SHIFT = Control(
+    "Smile_Shift", -2.0, 2.0, 0.0, "Shift of the degree by which a face smiles", "good"
+)
+SMILE = Control(
+    "Smile",
+    -1.0,
+    1.0,
+    0.0,
+    "Degree of the smile; +VALUE shifts the face's own",
+    "good",
+    shift=SMILE_SHIFT.name,
+)
+
 _OWN = (
     MethodEntry(
         DEFAULT,
         "faceflex.methods.attribute_vectors:make_method",
         "CelebA's attributes as directions in a VAE's latent space (Face Flex)",
+    ),
+    MethodEntry(
+        "smile-degree",
+        "faceflex.methods.smile_degree:make_method",
+        "the degree of a smile as a dial (SmileCVAE)",
+        (SMILE, SMILE_SHIFT),
     ),
     MethodEntry(
         "smile-video",

@@ -1,0 +1,1 @@
+"""Local pages: servers on this machine, for this machine."""
