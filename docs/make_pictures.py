@@ -16,12 +16,14 @@ from faceflex import Editor, OpenPhoto, Shot, load_photo, make_editor
 from faceflex.edit.clip import ClipRequest, clip_frames
 from faceflex.edit.clip_job import of_person
 from faceflex.edit.contact_sheet import ContactSheet, window
+from faceflex.edit.plane import circumplex_sheet, close_up
 from faceflex.edit.stages import draw_stages, stages_sheet
 from faceflex.faces import find_faces
 from faceflex.faces.align import align
+from faceflex.methods.affect_controls import FEELINGS
 from faceflex.models.checkpoint import load_vae
 from faceflex.models.codec import decode_faces, encode_faces
-from faceflex.photo.grid import make_grid, thumbnail
+from faceflex.photo.grid import captioned_grid, make_grid, thumbnail
 
 EXAMPLES, OUT = Path("examples"), Path("docs/pictures")
 ATTRIBUTES = ("Smiling", "Young", "Male", "Mustache", "Eyeglasses")
@@ -182,6 +184,24 @@ def film_strips(names: Iterable[str] = ("london-002", "london-012", "london-123"
         save(f"animate-{name}", make_grid(strips))
 
 
+def feelings() -> None:
+    """The circumplex sheet of one person, and named feelings of three."""
+    editor = make_editor("valence-arousal")
+    rgb = load_photo(EXAMPLES / "london-012.jpg").rgb
+    opened = close_up(editor, rgb, editor.finder.find(rgb), 480, crop=True)
+    save("circumplex", circumplex_sheet(opened, ("valence", "arousal"), 7))
+    rows = []
+    for name in ("london-002", "london-012", "london-123", "portrait"):
+        rgb = load_photo(EXAMPLES / f"{name}.jpg").rgb
+        opened = close_up(editor, rgb, editor.finder.find(rgb), 480, crop=True)
+        shots = [opened.shot(valence=v, arousal=a) for v, a in FEELINGS.values()]
+        cells = [opened.rgb, *opened.render(shots)]
+        captions = ("original", *FEELINGS)
+        square = [cv2.resize(p, (170, 200), interpolation=cv2.INTER_AREA) for p in cells]
+        rows.append(list(zip(captions, square, strict=True)))
+    save("feelings", captioned_grid(rows))
+
+
 def models(files: list[Path]) -> None:
     """Faces that no model saw, and what models make of them: a row a model."""
     crops = []
@@ -213,6 +233,7 @@ def main() -> None:
     sizes(editor)
     modes()
     film_strips()
+    feelings()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from faceflex.cli import (
     control_options,
     doctor,
     evaluate,
+    evaluate_affect,
     evaluate_smiles,
     faces,
     fetch,
@@ -24,6 +25,7 @@ from faceflex.cli import (
     models,
     rate,
     train,
+    train_affect,
     train_smile,
     train_smiles,
 )
@@ -54,6 +56,12 @@ def _root(
     pass
 
 
+evaluate.app.command("affect")(evaluate_affect.affect)
+train.app.command("degree")(train_smile.degree)
+train.app.command("cvae")(train_smile.cvae)
+train.app.command("affect")(train_affect.affect)
+train.app.command("affect-plane")(train_affect.affect_plane)
+train.app.command("caae")(train_affect.caae)
 evaluate.app.command("smile-video")(evaluate_smiles.smile_video)
 train.app.command("action-motion")(train_smiles.action_motion)
 train.app.command("smile-dynamics")(train_smiles.smile_dynamics)
@@ -66,7 +74,7 @@ app.command("bias")(bias.bias)
 app.command("attributes")(attributes.attributes)
 app.command("build-vectors")(build_vectors.build_vectors)
 app.add_typer(evaluate.app, name="evaluate")
-app.add_typer(train_smile.train_app, name="train")
+app.add_typer(train.app, name="train")
 app.command("generate")(generate.generate)
 app.add_typer(import_.app, name="import")
 app.command("inspect")(inspect.inspect)

@@ -24,6 +24,7 @@ from faceflex.cli.common import (
     option_name,
     whole_path,
 )
+from faceflex.cli.edit_plane import PlaneOptions, PlaneOutputs, feeling_controls, run_plane
 from faceflex.cli.edit_run import foresee, run
 from faceflex.faces import MIN_SCORE
 
@@ -75,6 +76,38 @@ def edit(
             metavar="NAME", help="Attribute that the edit should leave as it is; repeatable."
         ),
     ] = None,
+    feeling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Valence and arousal of a feeling: happy, sad, angry, afraid, surprised, disgusted"
+            " or calm.",
+        ),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="How far from neutral to --feeling.", show_default="1"),
+    ] = None,
+    circumplex: Annotated[
+        bool,
+        typer.Option(
+            "--circumplex",
+            help="Write a sheet of the face all over the plane of valence and arousal,"
+            " PHOTO-circumplex.png.",
+        ),
+    ] = False,
+    circumplex_steps: Annotated[
+        int | None, typer.Option(help="Places along a side of the sheet.", show_default="7")
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option(
+            metavar='"V,A V,A ..."',
+            help="Write a moving picture along a path through the plane, PHOTO-path.gif; -o"
+            " FILE.webp.",
+        ),
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames of --path.", show_default="48")] = None,
     face: Annotated[
         list[str] | None,
         typer.Option(metavar="N|largest|X,Y", help="Which faces; all by default; repeatable."),
@@ -202,9 +235,16 @@ def edit(
     for one in face or ():
         check_selector(one)
     go_offline(offline)
-    method = _method_name(method, [*(controls or {}), *(sweeps or {})])
+    plane = PlaneOptions(circumplex, circumplex_steps, path, frames)
+    plane.check()
+    controls = _with_feeling(controls or {}, feeling, strength)
+    if plane:
+        given = bool(attr or set_ or controls or sweeps)
+        _check_alone(given, bool(cluster or sign_certificate), dry_run)
+        controls = {"valence": 0.0}
+    method = _method_name(method, [*controls, *(sweeps or {})])
     attr, range_ = _with_sweeps(attr or [], range_, sweeps or {})
-    request = _request(attr, range_, samples, set_ or [], controls or {}, until)
+    request = _request(attr, range_, samples, set_ or [], controls, until)
     signer = _signer(sign_certificate, sign_key, sign_timestamp)
     if signer is not None and cluster is not None:
         raise UsageError("--cluster: a private key is not sent to other machines; sign on this one")
@@ -235,6 +275,11 @@ def edit(
         content=content or "content",
     )
     request = _checked(request, editor)
+    if plane:
+        places = PlaneOutputs(out, file, overwrite, skip_existing, provenance, json_)
+        if code := run_plane(plane, editor, names, face or (), places):
+            raise typer.Exit(code)
+        return
     targets = _targets(request, folders, out, file)
     if not edited_too:
         targets = [
@@ -279,6 +324,29 @@ def edit(
         )
     if code:
         raise typer.Exit(code)
+
+
+def _with_feeling(
+    controls: dict[str, float], feeling: str | None, strength: float | None
+) -> dict[str, float]:
+    """Return the controls with those of a named feeling."""
+    from faceflex.errors import UsageError
+
+    named = feeling_controls(feeling, strength)
+    for name in named:
+        if name in controls or f"{name}_shift" in controls:
+            raise UsageError(f"`feeling` and `{name}`: give one of them")
+    return controls | named
+
+
+def _check_alone(edits: bool, elsewhere: bool, dry_run: bool) -> None:
+    """Raise ``UsageError`` unless a sheet or a path is all that is asked for."""
+    from faceflex.errors import UsageError
+
+    if edits:
+        raise UsageError("--circumplex and --path show the whole plane; give no other edit")
+    if elsewhere or dry_run:
+        raise UsageError("--circumplex and --path: not with --cluster, --sign-... or --dry-run")
 
 
 def _check_distance(most: float) -> None:

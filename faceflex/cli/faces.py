@@ -92,7 +92,8 @@ def faces(
             if json_:
                 print_json({"photo": name, "index": None, "error": str(error)})
             continue
-        for face, degree in zip(found, degrees, strict=True):
+        estimates = _estimates(photo, found) if json_ else [{} for _ in found]
+        for face, degree, estimate in zip(found, degrees, estimates, strict=True):
             row = {
                 "photo": name,
                 "index": face.index,
@@ -100,6 +101,7 @@ def faces(
                 "score": round(face.score, 4),
                 "edited": face.score >= min_score,
                 "smile": degree,
+                **estimate,
                 "points": [[round(float(x), 2), round(float(y), 2)] for x, y in face.points],
             }
             if json_:
@@ -111,6 +113,20 @@ def faces(
         note(f"{pictures} picture{'s' * (pictures != 1)} written to {picture}")
     if failed:
         raise typer.Exit(3 if faceless == len(names) else 1)
+
+
+def _estimates(photo: Photo, found: list[Face]) -> list[dict[str, Any]]:
+    """Return each face's estimated valence and arousal, with the regressor's held-out error."""
+    from faceflex.methods.valence_arousal import estimate_feelings
+
+    estimates, error = estimate_feelings(photo.rgb, [face.points for face in found])
+    return [
+        {
+            name: {"estimate": round(float(value), 3), "rmse": error[name]}
+            for name, value in zip(("valence", "arousal"), place, strict=True)
+        }
+        for place in estimates
+    ]
 
 
 def _draw(photo: Photo, found: list[Face], path: Path, overwrite: bool) -> None:

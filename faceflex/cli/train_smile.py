@@ -19,7 +19,6 @@ from faceflex.cli.train import (
     StepsOption,
     train_objective,
 )
-from faceflex.cli.train import app as train_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from faceflex.train.workers import Workers
 
     Make = Callable[[AlignedCache, Workers], Objective[Any, Any, Any]]
-
-__all__ = ["train_app"]
 
 DegreesOption = Annotated[
     Path,
@@ -56,7 +53,6 @@ def _matched(path: Path, faces: AlignedCache) -> dict[str, float]:
     return found
 
 
-@train_app.command("degree")
 def degree(
     data: DataArgument,
     degrees: DegreesOption,
@@ -98,7 +94,6 @@ class Config(str, Enum):
     smileae_2021 = "smileae-2021"
 
 
-@train_app.command("cvae")
 def cvae(
     data: DataArgument,
     degrees: DegreesOption,

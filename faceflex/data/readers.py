@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faceflex.data.affectnet import is_affectnet, read_affectnet
 from faceflex.data.records import Record, read_points
 from faceflex.errors import UsageError
 
@@ -184,6 +185,8 @@ def read_any(root: Path) -> Iterator[Record]:
         raise UsageError(f"{root}: not a folder; give the folder of a face set")
     if (root / "list_attr_celeba.txt").is_file():
         records = read_celeba(root)
+    elif is_affectnet(root):
+        records = read_affectnet(root)
     elif next(root.glob("*.chip.jpg"), None) is not None:
         records = read_utkface(root)
     else:

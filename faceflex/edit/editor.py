@@ -20,7 +20,7 @@ from faceflex.errors import NoFaceError, UsageError
 from faceflex.faces import Face
 from faceflex.faces.aligned_face import AlignedFace, align_faces
 from faceflex.faces.find import FaceFinder
-from faceflex.methods.base import EditMethod, Shot
+from faceflex.methods.base import EditMethod, MeasuringMethod, Shot
 from faceflex.photo.provenance import Provenance
 
 Steps = Sequence[Sequence[FaceChange]]
@@ -152,6 +152,21 @@ class OpenPhoto:
             If a control is unknown.
         """
         return Shot(self.editor.method.resolve(settings))
+
+    def own_values(self, number: int) -> Mapping[str, float]:
+        """Return what the method measures of the face ``number`` (from 0) of :attr:`faces`.
+
+        Values of its controls at which the face stays as it is.
+
+        Raises
+        ------
+        UsageError
+            If the method measures nothing.
+        """
+        method = self.editor.method
+        if not isinstance(method, MeasuringMethod):
+            raise UsageError(f"`method` {method.name}: does not measure faces")
+        return method.own_values(self._codes[number])
 
     @property
     def left_alone(self) -> tuple[Face, ...]:

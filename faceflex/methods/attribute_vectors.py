@@ -203,7 +203,9 @@ class AttributeVectorMethod:
         if not np.isfinite(decodes).all():
             raise AssetError(f"{self._model_name}: damaged face model (its faces are not finite)")
         return [
-            FaceCode(face, latent, to_template(decoded, matrix), matrix, self._smiles(face, latent))
+            FaceCode(
+                face, latent, _to_template(decoded, matrix), matrix, self._smiles(face, latent)
+            )
             for face, latent, decoded, matrix in zip(faces, latents, decodes, matrices, strict=True)
         ]
 
@@ -277,7 +279,7 @@ class AttributeVectorMethod:
     ) -> list[FaceChange]:
         before, changes = code.decoded, []
         for step, latent in zip(steps, latents_after(code, steps), strict=True):
-            after = to_template(next(decoded), code.to_template)
+            after = _to_template(next(decoded), code.to_template)
             landmarks, lips = self._targets(code, step)
             condition = self.condition(code, latent)
             style = step.style.transfer
@@ -304,6 +306,10 @@ class AttributeVectorMethod:
             for code, offset in zip(codes, offsets, strict=True)
             for change in self._face_changes(code, [LatentStep(offset, style)], decoded)
         ]
+
+    def in_template(self, code: FaceCode, decoded: Crop) -> Crop:
+        """Bring a decode (128, 128, 3) of a face from the model's own crop to the template's."""
+        return _to_template(decoded, code.to_template)
 
     def condition(self, code: FaceCode, latent: NDArray[np.float32]) -> dict[str, float]:
         """Return what a content renderer is told of a face whose latent (D,) is edited.
@@ -349,7 +355,7 @@ def _varies(name: str, shot: Shot) -> bool:
     return shot.variant > 0 and (not shot.varied or name in shot.varied)
 
 
-def to_template(decoded: Crop, matrix: NDArray[np.float64] | None) -> Crop:
+def _to_template(decoded: Crop, matrix: NDArray[np.float64] | None) -> Crop:
     """Bring a decode (128, 128, 3) from the model's own crop to the template's."""
     if matrix is None:
         return decoded

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from faceflex.methods.controls import Control, Settings
 
@@ -93,4 +93,16 @@ class EditMethod(Protocol[Code]):
         self, codes: Sequence[Code], shots: Sequence[Shot]
     ) -> Iterator[Sequence[Sequence[FaceChange]]]:
         """Yield, for each shot, the steps of change of each face; none where nothing changes."""
+        ...
+
+
+Measured = TypeVar("Measured", contravariant=True)
+
+
+@runtime_checkable
+class MeasuringMethod(Protocol[Measured]):
+    """A method that knows where a face is on its controls' scales."""
+
+    def own_values(self, code: Measured) -> Mapping[str, float]:
+        """Return the controls' values at which a face of this code stays as it is."""
         ...

@@ -108,7 +108,14 @@ def _hold_corners(upper: NDArray[np.floating], lower: NDArray[np.floating], goal
         goal[k, 1] -= part * raised
 
 
-def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[Lips, Floats]:
+def move_lips(
+    lips: Lips,
+    points: Floats,
+    shift: NDArray[np.floating],
+    *,
+    opening: float = _OPENING_GAIN,
+    widest: float = _WIDEST,
+) -> tuple[Lips, Floats]:
     """Move lips as the landmarks move, so that they part and meet as lips do.
 
     Parameters
@@ -119,6 +126,10 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
         (68, 2) landmarks.
     shift
         (68, 2) how far each is to move.
+    opening
+        Gain of lips that part: a linear readout says less of it than there is.
+    widest
+        Gap in pixels that none goes beyond.
 
     Returns
     -------
@@ -136,8 +147,8 @@ def move_lips(lips: Lips, points: Floats, shift: NDArray[np.floating]) -> tuple[
         wanted = was * max(0.0, 1 + mean / max(min(lips.gap, _USUAL_GAP), 1e-6))
     else:
         stick = _STICK * max(0.0, 1 - lips.gap / 2)
-        further = lips.gap + max(0.0, _OPENING_GAIN * mean - stick)
-        wanted = was + max(0.0, _WIDEST * float(np.tanh(further / _WIDEST)) - lips.gap) * _ARCH
+        further = lips.gap + max(0.0, opening * mean - stick)
+        wanted = was + max(0.0, widest * float(np.tanh(further / widest)) - lips.gap) * _ARCH
     if middle_mean(wanted) < CLOSED_GAP * 0.6:
         wanted = np.zeros_like(wanted)
     upper, lower = lips.upper + up[:, 1], lips.lower + down[:, 1]

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from faceflex.errors import UsageError
+from faceflex.methods.affect_controls import CONTROLS as AFFECT_CONTROLS
 from faceflex.methods.controls import Control, MethodEntry, MethodOptions
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ _OWN = (
         "faceflex.methods.smile_degree:make_method",
         "the degree of a smile as a dial (SmileCVAE)",
         (SMILE, SMILE_SHIFT),
+    ),
+    MethodEntry(
+        "valence-arousal",
+        "faceflex.methods.valence_arousal:make_method",
+        "valence and arousal: a feeling as a place in a plane",
+        AFFECT_CONTROLS,
     ),
     MethodEntry(
         "smile-video",

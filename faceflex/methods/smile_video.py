@@ -26,7 +26,7 @@ from faceflex.errors import UsageError
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.methods.action_motion import ActionMotion, turned_away
 from faceflex.methods.attribute_styles import style_of
-from faceflex.methods.attribute_vectors import AttributeVectorMethod, to_template
+from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, find_control
 from faceflex.methods.latent_steps import FaceCode
@@ -194,7 +194,7 @@ class SmileVideoMethod:
         smile, found = vectors.mean("Smiling"), []
         for code in codes:
             latents = np.stack([code.latent + np.float32(s) * smile for s in _STRENGTHS[1:]])
-            made = [to_template(p, code.to_template) for p in self._faces.codec.decode(latents)]
+            made = [self._faces.in_template(code, p) for p in self._faces.codec.decode(latents)]
             pictures = np.stack([code.decoded, *made])
             low, high = (vectors.smile_degree(code.latent + s * smile) for s in (0, 1))
             degrees = None if low is None or high is None else (low, high - low)

@@ -1,0 +1,72 @@
+"""``faceflex evaluate affect``: edits by valence and arousal, as a judge sees them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceflex.cli.common import DeviceOption, JsonOption, note, progress
+
+
+def affect(
+    data: Annotated[
+        list[Path], typer.Argument(help="Face sets with landmarks; held-out faces are used.")
+    ],
+    judge: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Regressor that judges edits.")
+    ] = "affect-judge",
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Model that edits, as for edit.")
+    ] = None,
+    faces: Annotated[int, typer.Option(min=1, help="Most faces of each set.")] = 40,
+    neutral: Annotated[
+        bool, typer.Option("--neutral", help="Only faces that the attribute judge sees not smile.")
+    ] = False,
+    steps: Annotated[int, typer.Option(min=2, help="Places along a side of the plane.")] = 7,
+    realism: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Instead, edit N labelled faces and have a fresh network tell them from N others.",
+        ),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Fixes which faces.")] = 0,
+    json_: JsonOption = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Edit faces to places all over the plane; report how far a judge sees them arrive.
+
+    The judge must know none of the faces that edits learned from (train affect --for judge).
+    """
+    import numpy as np
+
+    from faceflex.api import make_editor
+    from faceflex.assets import resolve
+    from faceflex.data.readers import read_any
+    from faceflex.evaluate.affect import evaluate_affect, not_smiling
+    from faceflex.evaluate.realism_of_feelings import realism_auc
+    from faceflex.models.affect_regressor import load_affect_regressor
+
+    network = load_affect_regressor(resolve(judge))
+    editor = make_editor("valence-arousal", model=model, device=device)
+    for root in data:
+        every = list(read_any(root))
+        if realism:
+            with progress("editing", realism) as advance:
+                told = realism_auc(every, editor, realism, seed, advance)
+            sys.stdout.write(json.dumps({"set": str(root), **told}) + "\n")
+            continue
+        records = [r for r in every if r.held_out and r.points is not None]
+        order = np.random.default_rng(seed).permutation(len(records))
+        chosen = [records[i] for i in order]
+        chosen = not_smiling(chosen, faces) if neutral else chosen[:faces]
+        with progress("editing", len(chosen)) as advance:
+            figures = evaluate_affect(chosen, editor, network, steps=steps, progress=advance)
+        if json_:
+            sys.stdout.write(json.dumps({"set": str(root), **figures}) + "\n")
+        else:
+            note(f"{root}: " + ", ".join(f"{k} {v}" for k, v in figures.items()))

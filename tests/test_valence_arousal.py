@@ -1,0 +1,208 @@
+"""Two dials for a feeling: what they do to real faces, sheets, paths, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceflex import make_editor
+from faceflex.assets import resolve
+from faceflex.edit.plane import circumplex_sheet, close_up, path_places
+from faceflex.errors import UsageError
+from faceflex.faces import find_faces
+from faceflex.methods.affect_controls import FEELINGS, feeling_place
+from faceflex.methods.affect_plane import AffectPlane
+from faceflex.photo import load_photo
+from faceflex.photo.animation import encode_animation
+
+
+@pytest.fixture(scope="module")
+def feelings():
+    """An editor by valence and arousal."""
+    return make_editor("valence-arousal", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def opened(feelings, small_portrait):
+    """The example photo, opened once."""
+    return feelings.open(small_portrait)
+
+
+def landmarks(picture):
+    return find_faces(picture)[0].points
+
+
+def brows_above_eyes(points):
+    return points[36:48, 1].mean() - points[17:27, 1].mean()
+
+
+def eye_opening(points):
+    return points[[40, 41, 46, 47], 1].mean() - points[[37, 38, 43, 44], 1].mean()
+
+
+def corners_above_lips(points):
+    return points[[51, 57], 1].mean() - points[[48, 54], 1].mean()
+
+
+@pytest.fixture(scope="module")
+def faces(opened):
+    """Landmarks of the example photo at the named feelings, found anew in the edited photos."""
+    names = ("happy", "sad", "angry", "surprised")
+    shots = [opened.shot(valence=v, arousal=a) for v, a in map(FEELINGS.get, names)]
+    return dict(zip(names, map(landmarks, opened.render(shots)), strict=True))
+
+
+def test_anger_has_brows_and_surprise_has_eyes(opened, faces, small_portrait):
+    own = landmarks(small_portrait)
+    assert brows_above_eyes(faces["angry"]) < brows_above_eyes(own) - 0.5
+    assert brows_above_eyes(faces["surprised"]) > brows_above_eyes(own) + 1
+    assert eye_opening(faces["surprised"]) > eye_opening(faces["sad"]) + 0.5
+    assert corners_above_lips(faces["happy"]) > corners_above_lips(faces["sad"]) + 1
+
+
+def test_a_face_at_its_own_place_stays_as_it_is(opened, small_portrait):
+    (same,) = opened.render([opened.shot(**opened.own_values(0))])
+    assert np.array_equal(same, small_portrait)
+    (shifted,) = opened.render([opened.shot(valence_shift=0.0)])
+    assert np.array_equal(shifted, small_portrait)
+
+
+def test_a_shift_is_the_same_as_setting_the_sum(opened):
+    own = opened.own_values(0)["valence"]
+    one, two = opened.render([opened.shot(valence_shift=0.5), opened.shot(valence=own + 0.5)])
+    assert np.array_equal(one, two)
+
+
+def test_the_surfaces_leave_identity_alone(editor):
+    plane = AffectPlane.load(resolve("affect-plane"))
+    vectors = editor.method.vectors
+    _, happy = plane.change((0, 0), FEELINGS["happy"])
+    scale = np.linalg.norm(happy)
+    for name in ("Male", "Young", "Eyeglasses"):
+        probe = vectors.linear_probes[name]
+        assert abs(happy @ probe) < 0.01 * scale * np.linalg.norm(probe), name
+    assert happy @ vectors.linear_probes["Smiling"] > 0.3
+
+
+def test_the_command_sets_shifts_and_tells(run, png, tmp_path):
+    done = run("edit", png, "--valence", "0.5", "--arousal", "+-0.2", "-o", "o.png", "--json")
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert row["settings"] == {"valence": 0.5, "arousal_shift": -0.2}
+    assert row["provenance"]["method"] == "valence-arousal"
+    assert set(row["provenance"]["models"]) == {"model", "plane", "regressor", "content"}
+    edited, before = load_photo(tmp_path / "o.png"), load_photo(png).rgb
+    assert b"valence=0.5" in edited.xmp
+    changed = (edited.rgb != before).any(axis=2)
+    assert 0.01 < changed.mean() < 0.5
+    assert not changed[:20].any()
+
+
+def test_a_named_feeling_is_a_place(run, png):
+    words = ("--feeling", "Sad", "--strength", "0.5", "-o", "o.png", "--dry-run", "--json")
+    assert run("edit", png, *words).returncode == 0
+    assert feeling_place(" Sad", 0.5) == (-0.32, -0.135)
+
+
+def test_the_sheet_shows_the_photo_outlined_at_its_place(feelings, opened, small_portrait):
+    small = close_up(feelings, small_portrait, [opened.faces[0].face], 240, crop=True)
+    sheet = circumplex_sheet(small, ("valence", "arousal"), 2)
+    outline = (np.abs(sheet.astype(int) - (235, 120, 20)).sum(axis=2) < 10).nonzero()
+    assert len(outline[0]) > 500
+    # Where the outline is, there is the photo itself.
+    top, left = outline[0].min(), outline[1].min()
+    assert sheet[top:, left:].shape[0] > 100
+
+
+def test_the_command_draws_a_sheet(run, png, tmp_path):
+    done = run("edit", png, "--circumplex", "--circumplex-steps", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert row["output"] == "friend-circumplex.png"
+    assert set(row["own"]) == {"valence", "arousal"}
+    sheet = load_photo(tmp_path / "friend-circumplex.png")
+    assert b"valence-arousal" in sheet.xmp
+    assert min(sheet.rgb.shape[:2]) > 2 * 140
+    again = run("edit", png, "--circumplex")
+    assert again.returncode == 1
+    assert "friend-circumplex.png: exists; use --overwrite" in again.stderr
+
+
+def test_a_path_is_a_moving_picture(run, png, tmp_path):
+    done = run("edit", png, "--path", "0.5,0 -0.5,0.5", "--frames", "3", "-o", "p.webp")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "p.webp") as moving:
+        assert moving.n_frames == 3
+        frames = []
+        for k in range(3):
+            moving.seek(k)
+            frames.append(np.asarray(moving.convert("RGB"), int))
+    assert np.abs(frames[0] - frames[2]).max() > 20
+    gif = encode_animation([np.uint8(f) for f in frames], "GIF", 40, "made")
+    with Image.open(io.BytesIO(gif)) as moving:
+        assert (moving.n_frames, moving.info["loop"], moving.info["duration"]) == (3, 0, 40)
+        assert moving.info["comment"] == b"made"
+
+
+def test_paths_are_walked_evenly():
+    places = path_places([(0, 0), (0.3, 0), (0.3, 0.9)], 5)
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    assert places[1] == (0.3, 0.0)
+    assert np.allclose(steps, 0.3)
+
+
+def test_faces_are_reported_with_their_place_and_its_error(run, png):
+    row = json.loads(run("faces", png, "--json").stdout)
+    for name in ("valence", "arousal"):
+        assert -1 <= row[name]["estimate"] <= 1
+        assert 0.2 < row[name]["rmse"] < 0.6
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--valence", "1.2"], "--valence 1.2: needs a value from -1 to 1"),
+        (["--arousal", "-2"], "--arousal -2: needs a value from -1 to 1"),
+        (["--valence", "nan"], "--valence nan: needs a value from -1 to 1"),
+        (["--valence", "much"], "--valence much: needs a number, like 0.5, or a shift"),
+        (["--valence", "0.1", "--valence-shift", "0.1"], "is set and shifted; give one of both"),
+        (["--feeling", "joy"], "--feeling joy: use one of happy, sad"),
+        (["--feeling", "sad", "--strength", "3"], "--strength 3: sad needs 0 to 1.6"),
+        (["--feeling", "sad", "--valence", "0"], "--feeling and --valence: give one of them"),
+        (["--strength", "1"], "--strength: needs --feeling NAME"),
+        (["--circumplex-steps", "5"], "--circumplex-steps: needs --circumplex"),
+        (["--circumplex", "--circumplex-steps", "1"], "--circumplex-steps 1: needs 2 to 25"),
+        (["--circumplex", "--valence", "0"], "give no other edit"),
+        (["--path", "0,0"], "needs two places or more"),
+        (["--path", "0,0 2,0"], "--path 2,0: valence and arousal need values from -1 to 1"),
+        (["--path", "0;0 1;1"], 'use "V,A V,A ..."'),
+        (["--path", "0,0 1,1", "--frames", "1"], "--frames 1: needs 2 to 1000"),
+        (["--path", "0,0 0,0"], "--path: all its places are the same"),
+        (["--path", "0,0 1,1", "-o", "p.jpg"], "p.jpg: a moving picture needs .gif or .webp"),
+    ],
+)
+def test_wrong_words_are_told_in_one_line(run, png, words, told):
+    done = run("edit", png, *words)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_feelings_beyond_the_plane_are_refused():
+    with pytest.raises(UsageError, match=r"afraid needs 0 to 1\.3"):
+        feeling_place("afraid", 1.5)
+
+
+def test_teeth_show_where_a_mouth_opens_in_joy(opened):
+    happy, calm = opened.render(
+        [opened.shot(valence=0.75, arousal=0.1), opened.shot(valence=0.0, arousal=-0.3)]
+    )
+    lips = landmarks(happy)[60:68].mean(axis=0).round().astype(int)
+    rows, columns = slice(lips[1] - 2, lips[1] + 3), slice(lips[0] - 8, lips[0] + 9)
+    gray = [p[rows, columns].astype(float) for p in (happy, calm)]
+    redness = [float((g[..., 0] - g[..., 1]).mean()) for g in gray]
+    assert redness[0] < redness[1] - 5
