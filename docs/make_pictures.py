@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceflex import Editor, OpenPhoto, Shot, load_photo, make_editor
+from faceflex.edit.clip import ClipRequest, clip_frames
+from faceflex.edit.clip_job import of_person
 from faceflex.edit.contact_sheet import ContactSheet, window
 from faceflex.edit.plane import circumplex_sheet, close_up
 from faceflex.edit.stages import draw_stages, stages_sheet
@@ -160,6 +163,27 @@ def samples(editor: Editor) -> None:
     save("samples-and-paste", sheet.draw())
 
 
+def film_strips(names: Iterable[str] = ("london-002", "london-012", "london-123")) -> None:
+    """For each of three people a row a mode: the photo, and moments of a spontaneous smile."""
+    editor = make_editor("smile-video")
+    settings = editor.method.resolve({"intensity": 1, "spontaneous": 1, "seconds": 2})
+    for name in names:
+        photo = load_photo(EXAMPLES / f"{name}.jpg")
+        rgb = thumbnail(photo.rgb, 900)
+        opened = editor.open(rgb)
+        region = opened.faces[0].region
+        edge = region.size[0] // 8
+        rows = slice(max(0, region.top - edge), region.bottom + edge)
+        columns = slice(max(0, region.left - edge), region.right + edge)
+        request, strips = ClipRequest(settings, 3), []
+        request = replace(request, settings=of_person(request, photo, editor))
+        for mode in range(4):
+            shots = [request.still(mode, time) for time in (0, 0.15, 0.3, 0.45, 0.7, 1)]
+            pictures = [p[rows, columns] for p in clip_frames(opened, shots)]
+            strips.append(np.stack([thumbnail(p, 190) for p in pictures]))
+        save(f"animate-{name}", make_grid(strips))
+
+
 def feelings() -> None:
     """The circumplex sheet of one person, and named feelings of three."""
     editor = make_editor("valence-arousal")
@@ -208,6 +232,7 @@ def main() -> None:
     stages(editor)
     sizes(editor)
     modes()
+    film_strips()
     feelings()
 
 

@@ -21,6 +21,7 @@ from faceflex.photo import encode_photo, load_photo
 from faceflex.photo.credentials import Signer
 from faceflex.photo.exif import add_to_tiff
 from faceflex.photo.metadata import DIGITAL_SOURCE_TYPE, provenance_xmp
+from faceflex.photo.provenance import made_by_faceflex
 from tests.test_formats import NEW
 from tests.test_metadata import PACKET, exif_block, photo_file
 from tests.test_photo import chunk
@@ -262,3 +263,28 @@ def test_records_say_what_became_of_credentials_and_provenance(editor, people, p
         "content": editor.composer.content.fingerprint,
     }
     assert DIGITAL_SOURCE_TYPE.encode() in load_photo(tmp_path / "b.jpg").xmp
+
+
+@pytest.mark.parametrize("form", ["MP4", "GIF", "WEBP"])
+def test_a_signed_clip_says_what_was_done_to_which_photo(people, form, tmp_path):
+    import c2pa
+
+    from faceflex.photo.clip import ClipFile, read_clip_xmp
+
+    if form == "MP4":
+        pytest.importorskip("av")
+    frames = np.random.default_rng(0).integers(0, 255, (4, 64, 64, 3)).astype(np.uint8)
+    marked = provenance_xmp(None, "faceflex", "1", {})
+    ClipFile(form, 25, marked).write(tmp_path / "clip", list(frames))
+    parent = (photo_file("JPEG"), "JPEG", "friend.jpg")
+    data = (tmp_path / "clip").read_bytes()
+    signed = signer_of(people).sign(data, form, parent, SOFTWARE, {"intensity": "1"})
+    kind = {"MP4": "video/mp4", "GIF": "image/gif", "WEBP": "image/webp"}[form]
+    with c2pa.Reader(kind, io.BytesIO(signed)) as reader:
+        found = json.loads(reader.json())
+    assert {s["code"] for s in found.get("validation_status", [])} == UNTRUSTED
+    opened, act = actions_of(found["manifests"][found["active_manifest"]])
+    assert (opened["action"], act["action"]) == ("c2pa.opened", "c2pa.edited")
+    assert act["parameters"] == {"intensity": "1"}
+    if form != "WEBP":
+        assert made_by_faceflex(read_clip_xmp(signed))

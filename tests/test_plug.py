@@ -95,8 +95,8 @@ def test_it_sweeps_and_is_limited_as_every_method_is(plugged, png, tmp_path):
 def test_wrong_words_about_methods_are_told(plugged, png):
     unknown = faceflex(plugged, "edit", png, "--method", "magic", "--set", "Smiling=1")
     assert unknown.returncode == 2
-    known = "attribute-vectors, smile-degree, valence-arousal, warmth"
-    assert f"--method magic: use one of {known}" in unknown.stderr
+    assert "--method magic: use one of attribute-vectors, " in unknown.stderr
+    assert ", warmth" in unknown.stderr
     two = faceflex(plugged, "edit", png, "--method", "attribute-vectors", "--warmth", "1")
     assert two.returncode == 2
     assert "one method at a time" in two.stderr

@@ -8,6 +8,7 @@ import typer
 
 from faceflex._version import __version__
 from faceflex.cli import (
+    animate,
     attributes,
     bias,
     build_vectors,
@@ -15,6 +16,7 @@ from faceflex.cli import (
     doctor,
     evaluate,
     evaluate_affect,
+    evaluate_smiles,
     faces,
     fetch,
     generate,
@@ -25,6 +27,7 @@ from faceflex.cli import (
     train,
     train_affect,
     train_smile,
+    train_smiles,
 )
 
 app = typer.Typer(
@@ -59,8 +62,13 @@ train.app.command("cvae")(train_smile.cvae)
 train.app.command("affect")(train_affect.affect)
 train.app.command("affect-plane")(train_affect.affect_plane)
 train.app.command("caae")(train_affect.caae)
+evaluate.app.command("smile-video")(evaluate_smiles.smile_video)
+train.app.command("action-motion")(train_smiles.action_motion)
+train.app.command("smile-dynamics")(train_smiles.smile_dynamics)
+train.app.add_typer(train_smiles.cmm_net, name="cmm-net")
 
 app.command("edit")(control_options.with_control_options())
+app.command("animate")(animate.animate)
 app.command("faces")(faces.faces)
 app.command("bias")(bias.bias)
 app.command("attributes")(attributes.attributes)

@@ -57,6 +57,8 @@ class FaceChange:
         How the difference is transferred.
     condition
         What a content renderer is told about the face to be, such as its smile degree or age.
+    eyes_shut
+        How far the upper lids come down over the eyes: 0 as they are, 1 shut.
     """
 
     before: NDArray[np.float32]
@@ -65,3 +67,4 @@ class FaceChange:
     lips: Lips | None = None
     style: TransferStyle = TransferStyle()
     condition: Mapping[str, float] = field(default_factory=dict)
+    eyes_shut: float = 0.0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from faceflex.compose.change import FaceChange, TransferStyle
 from faceflex.compose.content import ContentRenderer, Scene
+from faceflex.compose.eyelids import lower_lids
 from faceflex.compose.mouth_interior import MouthExemplars
 from faceflex.compose.seamless_clone import seamless_clone
 from faceflex.compose.transfer import Transferred, paste, transfer
@@ -147,6 +148,9 @@ class Composer:
                 patch[content.rows, content.columns] = content.pixels
                 if record:
                     new[content.rows, content.columns] = content.weight
+        if change.eyes_shut > 0:
+            landmarks = face.landmarks if warp is None else warp.targets
+            lower_lids(patch, region, *region.coordinates(), landmarks, change.eyes_shut)
         if not record:
             return patch, None
         return patch, Stages(change, patch, warp, transferred.warped, transferred.residual, new)

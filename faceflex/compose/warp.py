@@ -11,7 +11,7 @@ knows the upper lip, the other the lower one, and the rest of the face is the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -158,6 +158,16 @@ def outline_anchors(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.concatenate([outline, np.float32(0.5) * (outline + np.roll(outline, 1, axis=0))])
 
 
+@lru_cache(maxsize=16)
+def _at_rest(landmarks: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the rest weight (64, 64, 1) and the anchors of a face: the same in all its frames."""
+    start = np.frombuffer(landmarks, np.float32).reshape(-1, 2)
+    found = _rest_weight(start)[:, :, None], outline_anchors(start)
+    for array in found:
+        array.setflags(write=False)
+    return found
+
+
 def _part_way(start: Lips, end: Lips, share: float) -> Lips:
     """Return the lips ``share`` of the way from ``start`` to ``end``."""
     parts = ((start.x, end.x), (start.upper, end.upper), (start.lower, end.lower))
@@ -201,8 +211,7 @@ def estimate_warp(
     start, end = np.asarray(landmarks, np.float32), np.asarray(targets, np.float32)
     before = lips or lips_from_landmarks(start)
     final = lip_targets or move_lips_with(before, start, end)
-    rest = _rest_weight(start)[:, :, None]
-    anchors = outline_anchors(start)
+    rest, anchors = _at_rest(start.tobytes())
     share = 1.0 if (start != end).any() else 0.0
     while share > _SHORTEST:
         goal, after = end, final

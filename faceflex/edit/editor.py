@@ -249,6 +249,11 @@ class OpenPhoto:
         shots = self.automatic(self.shot(**settings), {name: until})
         return tuple(found for _, (found,) in shots)
 
+    def describe(self, shot: Shot) -> list[Mapping[str, object]]:
+        """Return what the method says of each face in a shot; nothing if it says none."""
+        say = getattr(self.editor.method, "describe", None)
+        return [{} if say is None else say(code, shot) for code in self._codes]
+
     def steps_for_each(self, shots: Sequence[Shot]) -> Steps:
         """Return what :meth:`compose` takes, of a shot for each face."""
         return [next(self.face_changes(n, [s])) for n, s in enumerate(shots)]

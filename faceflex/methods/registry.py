@@ -53,6 +53,16 @@ _OWN = (
         "valence and arousal: a feeling as a place in a plane",
         AFFECT_CONTROLS,
     ),
+    MethodEntry(
+        "smile-video",
+        "faceflex.methods.smile_video:make_method",
+        "smiles over time, posed or spontaneous, in many modes (after CMM-Net)",
+    ),
+    MethodEntry(
+        "cmm-net",
+        "faceflex.methods.cmm_net:make_method",
+        "smiles over time by CMM-Net's own networks, of 64 pixels: a reference, to be trained",
+    ),
 )
 
 

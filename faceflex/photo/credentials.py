@@ -29,6 +29,7 @@ _MIME_TYPES = {
     "AVIF": "image/avif",
     "HEIF": "image/heic",
 }
+_CLIP_TYPES = {"MP4": "video/mp4", "GIF": "image/gif"}
 _NO_THUMBNAILS = {"builder": {"thumbnail": {"enabled": False}}}
 _PARENT = "parent"  # Label of the ingredient.
 _INSTALL = "signing needs a package: pip install 'faceflex[c2pa]'"
@@ -160,7 +161,8 @@ class Signer:
         import c2pa
 
         original, original_format, name = parent
-        if file_format not in _MIME_TYPES:
+        types = _MIME_TYPES | _CLIP_TYPES
+        if file_format not in types:
             formats = ", ".join(_MIME_TYPES)
             raise PhotoError(
                 f"{name}: {file_format} cannot hold content credentials; use {formats}"
@@ -175,7 +177,7 @@ class Signer:
                     _MIME_TYPES.get(original_format, "application/octet-stream"),
                     io.BytesIO(original),
                 )
-                builder.sign(signer, _MIME_TYPES[file_format], io.BytesIO(data), out)
+                builder.sign(signer, types[file_format], io.BytesIO(data), out)
         except c2pa.C2paError as error:
             raise PhotoError(f"{name}: cannot be signed ({_reason(error)})") from error
         return out.getvalue()
