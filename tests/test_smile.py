@@ -112,7 +112,7 @@ def test_the_command_sets_shifts_and_sweeps(run, png, tmp_path):
 def test_wrong_words_about_smiles_are_told(run, png):
     for words, reason in (
         (("--smile", "wide"), "--smile wide: needs a number, like 0.5"),
-        (("--smile", "nan"), "nan"),
+        (("--smile", "nan"), "--smile nan: needs a number"),
         (("--smile", "1", "--set", "Young=1"), "unknown attribute 'Young'"),
         (("--smile-range", "-1", "1", "1", "--attr", "Smile"), "leave out --attr and --range"),
         (("--smile", "1", "--method", "attribute-vectors"), "one method at a time"),

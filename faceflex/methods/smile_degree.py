@@ -147,13 +147,15 @@ class SmileDegreeMethod:
         Raises
         ------
         UsageError
-            If a control is unknown, or set twice.
+            If a control is unknown, set twice, or no finite number.
         """
         resolved: dict[str, float] = {}
         for given, value in settings.items():
             name = find_control(given, self.controls)
             if name in resolved:
                 raise UsageError(f"{name}: is set twice")
+            if not math.isfinite(value):
+                raise UsageError(f"`{name}` {value:g}: needs a number")
             resolved[name] = float(value)
         return tuple(resolved.items())
 
