@@ -43,7 +43,6 @@ def affect(
     from faceflex.assets import resolve
     from faceflex.data.readers import read_any
     from faceflex.evaluate.affect import evaluate_affect, not_smiling
-    from faceflex.evaluate.realism_of_feelings import realism_auc
     from faceflex.models.affect_regressor import load_affect_regressor
 
     network = load_affect_regressor(resolve(judge))
