@@ -27,13 +27,6 @@ def affect(
         bool, typer.Option("--neutral", help="Only faces that the attribute judge sees not smile.")
     ] = False,
     steps: Annotated[int, typer.Option(min=2, help="Places along a side of the plane.")] = 7,
-    realism: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Instead, edit N labelled faces and have a fresh network tell them from N others.",
-        ),
-    ] = 0,
     seed: Annotated[int, typer.Option(help="Fixes which faces.")] = 0,
     json_: JsonOption = False,
     device: DeviceOption = "auto",
@@ -48,19 +41,12 @@ def affect(
     from faceflex.assets import resolve
     from faceflex.data.readers import read_any
     from faceflex.evaluate.affect import evaluate_affect, not_smiling
-    from faceflex.evaluate.realism_of_feelings import realism_auc
     from faceflex.models.affect_regressor import load_affect_regressor
 
     network = load_affect_regressor(resolve(judge))
     editor = make_editor("valence-arousal", model=model, device=device)
     for root in data:
-        every = list(read_any(root))
-        if realism:
-            with progress("editing", realism) as advance:
-                told = realism_auc(every, editor, realism, seed, advance)
-            sys.stdout.write(json.dumps({"set": str(root), **told}) + "\n")
-            continue
-        records = [r for r in every if r.held_out and r.points is not None]
+        records = [r for r in read_any(root) if r.held_out and r.points is not None]
         order = np.random.default_rng(seed).permutation(len(records))
         chosen = [records[i] for i in order]
         chosen = not_smiling(chosen, faces) if neutral else chosen[:faces]
