@@ -155,7 +155,7 @@ class SmileDegreeMethod:
             if name in resolved:
                 raise UsageError(f"{name}: is set twice")
             if not math.isfinite(value):
-                raise UsageError(f"`{name}` {value:g}: needs a number")
+                raise UsageError(f"`{name.lower()}` {value:g}: needs a number")
             resolved[name] = float(value)
         return tuple(resolved.items())
 
