@@ -47,8 +47,8 @@ def test_a_score_that_is_never_reached_is_given_up_early():
     assert len(calls) == 3
 
 
-def test_the_strength_is_the_smallest_that_passes_on_the_composed_photo(editor, portrait):
-    opened = faceflex.open_photo(portrait, editor=editor)
+def test_the_strength_is_the_smallest_that_passes_on_the_composed_photo(editor, small_portrait):
+    opened = editor.open(small_portrait)
     (found,) = opened.auto("smiling", until=0.6)
     assert (found.control, found.outcome) == ("Smiling", "reached")
     assert found.score_before < 0.1 < 0.6 <= found.score_after
@@ -93,8 +93,8 @@ def test_what_cannot_be_reached_stays_the_same_person(editor, small_portrait, mo
     assert shots[0][1][0].strength == 0
 
 
-def test_controls_are_found_one_after_the_other_with_fixed_ones_beside(editor, portrait):
-    opened = faceflex.open_photo(portrait, editor=editor)
+def test_controls_are_found_one_after_the_other_with_fixed_ones_beside(editor, small_portrait):
+    opened = editor.open(small_portrait)
     shot = opened.shot(Young=-1.0)
     ((full, found),) = opened.automatic(shot, {"Smiling": 0.7, "Mustache": 0.5})
     assert [name for name, _ in full.settings] == ["Young", "Smiling", "Mustache"]

@@ -127,6 +127,14 @@ def test_a_face_that_the_detector_is_unsure_of_is_left_alone(run, tmp_path, unsu
     failed_well(run("edit", unsure, *ONE, "--min-score", "9"), 3, "--min-score", "--face")
 
 
+def test_a_face_without_a_smile_has_none_to_lose_which_is_said(run, png, tmp_path):
+    done = run("edit", png, "--set", "Smiling=-1", "-o", "same.png", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "face 1: left as it is: nothing to take away" in done.stderr
+    assert json.loads(done.stdout)["faces"][0]["unchanged"]
+    np.testing.assert_array_equal(load_photo(tmp_path / "same.png").rgb, load_photo(png).rgb)
+
+
 def test_one_line_of_notes_a_photo():
     from faceflex.edit.result import FaceResult, OutputResult, UnsureFace, photo_note
 

@@ -220,10 +220,10 @@ class _PhotoJob:
         if crop is not None:
             made.cell = thumbnail(picture[crop], CELL)
         if wanted:
-            made.result = self._write(plan, picture)
+            made.result = self._write(plan, steps, picture)
         return made
 
-    def _write(self, plan: _Plan, picture: NDArray[np.uint8]) -> OutputResult:
+    def _write(self, plan: _Plan, steps: Steps, picture: NDArray[np.uint8]) -> OutputResult:
         """Write an output, unless it is refused; return its result."""
         output = plan.output
         distances: list[float | None] = [None] * len(self.opened.faces)
@@ -267,7 +267,7 @@ class _PhotoJob:
         return replace(
             result,
             provenance=provenance if options.provenance and supports_provenance(form) else None,
-            faces=self._face_results(distances, plan),
+            faces=self._face_results(distances, plan, steps),
             left_alone=self._left_alone(),
             c2pa=c2pa,
             notes=notes,
@@ -278,7 +278,9 @@ class _PhotoJob:
         faces = () if self.options.faces else self.opened.left_alone
         return [UnsureFace(f.index, f.box, round(f.score, 4)) for f in faces]
 
-    def _face_results(self, distances: Sequence[float | None], plan: _Plan) -> list[FaceResult]:
+    def _face_results(
+        self, distances: Sequence[float | None], plan: _Plan, steps: Steps
+    ) -> list[FaceResult]:
         return [
             FaceResult(
                 a.face.index,
@@ -287,9 +289,10 @@ class _PhotoJob:
                 None if distance is None else round(distance, 4),
                 a.warnings,
                 automatic,
+                not done and not automatic and any(value for _, value in shot.settings),
             )
-            for a, distance, automatic in zip(
-                self.opened.faces, distances, plan.automatic, strict=True
+            for a, distance, automatic, done, shot in zip(
+                self.opened.faces, distances, plan.automatic, steps, plan.shots, strict=True
             )
         ]
 

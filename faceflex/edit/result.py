@@ -28,6 +28,9 @@ class FaceResult:
         What made a good edit unlikely.
     automatic
         Strengths that were found for it.
+    unchanged
+        Whether it keeps all its pixels, although an edit was asked for: there is nothing to take
+        away, or it is as asked already.
     """
 
     index: int
@@ -36,6 +39,7 @@ class FaceResult:
     identity_distance: float | None
     warnings: Sequence[str]
     automatic: Sequence[AutomaticStrength] = ()
+    unchanged: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -46,6 +50,7 @@ class FaceResult:
             "identity_distance": self.identity_distance,
             "warnings": list(self.warnings),
             "automatic": [found.as_json() for found in self.automatic],
+            "unchanged": self.unchanged,
         }
 
 
@@ -143,6 +148,9 @@ def photo_note(results: Sequence[OutputResult]) -> str:
     for number, face in enumerate(result.faces):
         found = (found for one in results for found in one.faces[number].automatic)
         notes = dict.fromkeys((*face.warnings, *(strength.note for strength in found)))
+        if any(one.faces[number].unchanged for one in results):
+            some = "" if len(results) == 1 else " in some outputs"
+            notes[f"left as it is{some}: nothing to take away, or as asked already"] = None
         if told := ", ".join(filter(None, notes)):
             phrases.append(f"face {face.index}: {told}")
     if len(result.left_alone) == 1:
