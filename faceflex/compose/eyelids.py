@@ -9,7 +9,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from faceflex.faces.region import LUMA, Region
 
@@ -76,6 +75,8 @@ def _lower_lid(
     at = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     x, y, part = x[at], y[at], patch[at]
     inside = np.clip(x, left, right)
+    from scipy.interpolate import PchipInterpolator  # Slow to import, and only blinks need it.
+
     high, low = (PchipInterpolator(_rising(g[:, 0]), g[:, 1])(inside) for g in (upper, lower))
     # Towards the corners the lid has ever less way to go.
     aside = np.clip(np.minimum(inside - left, right - inside) / (0.12 * (right - left)), 0, 1)
