@@ -149,8 +149,16 @@ class LearnedContent:
         weight = np.zeros(pixels.shape[:2], np.float32)
         if cut:
             part = window(after, scene.x[at], scene.y[at], _ROOM)
-            hole, content = _render_hole(scene, _inside(at, part), made, kind, light)
-            content += np.float32(kept) * (photo_teeth[at][part] + change[part] - content)
+            inner = _inside(at, part)
+            hole, content = _rendered_hole(scene, inner, made, light)
+            if after.open:
+                # Of lips that part the lighter edges are right: the photo's carry the dark line
+                # along which they met, the network's are a little too dark in soft photos.
+                edges = scene.patch[inner] + change[part] * (1 - hole[:, :, None])
+                content = np.maximum(edges, content)
+                teeth, share = _mouth(scene, inner, kind, light)
+                content += share[:, :, None] * (teeth - content)
+            content += np.float32(kept) * (photo_teeth[inner] + change[part] - content)
             pixels[part] += hole[:, :, None] * (content - pixels[part])
             weight[part] = hole * np.float32(1 - kept)
         return Content(rows, columns, pixels, weight)
@@ -206,10 +214,10 @@ def _inside(outer: tuple[slice, slice], inner: tuple[slice, slice]) -> tuple[sli
     return rows, columns
 
 
-def _render_hole(
-    scene: Scene, at: tuple[slice, slice], made: Floats, kind: MouthKind, light: MouthLight
+def _mouth(
+    scene: Scene, at: tuple[slice, slice], kind: MouthKind, light: MouthLight
 ) -> tuple[Floats, Floats]:
-    """Return the hole (h, w) and its content (h, w, 3) in 0 to 255, at the photo's resolution.
+    """Return an open mouth's interior (h, w, 3) in 0 to 255, and where it shows (h, w).
 
     Parameters
     ----------
@@ -217,26 +225,38 @@ def _render_hole(
         The scene.
     at
         The rows and columns of the region that hold the mouth.
-    made
-        (128, 160, 3) the window as it was made.
     kind, light
         Whose teeth, and how the photo shows them.
     """
+    teeth, share = render_teeth(scene, kind, light, scene.x[at], scene.y[at])
+    grain = grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
+    return teeth + grain, share
+
+
+def _rendered_hole(
+    scene: Scene, at: tuple[slice, slice], made: Floats, light: MouthLight
+) -> tuple[Floats, Floats]:
+    """Return the hole (h, w), and what the network makes of it (h, w, 3), at the photo's pixels.
+
+    Parameters
+    ----------
+    scene, at, light
+        As in :func:`_mouth`.
+    made
+        (128, 160, 3) the window as it was made, in 0 to 255.
+    """
     warp, pixel, x, y = scene.warp, scene.region.scale, scene.x[at], scene.y[at]
-    lips = warp.after
     # A large photo's lips are sharper than what is rendered: more of them stays.
     large = float(np.clip((_SMALL - SCALE * pixel) / (_SMALL - _LARGE), 0, 1))
     growth, softness = HOLE_GROWTH - 0.5 * large, HOLE_SOFTNESS - 0.4 * large
-    maps = mouth_maps(lips, mouth_middle(warp.targets), x, y, growth=growth, softness=softness)
+    middle = mouth_middle(warp.targets)
+    maps = mouth_maps(warp.after, middle, x, y, growth=growth, softness=softness)
     hole = maps.hole
-    if not warp.before.open:  # Lips that part a little open softly as the strength rises.
-        hole = hole * np.float32(np.clip((lips.gap - _PARTING[0]) / _PARTING[1], 0, 1))
+    if warp.after.open and not warp.before.open:  # Lips part softly as the strength rises.
+        hole = hole * np.float32(np.clip((warp.after.gap - _PARTING[0]) / _PARTING[1], 0, 1))
     content = upsample_sharp(made, x, y, pixel)
     if light.blur > _BLURRED:  # More than the window's resolution blurs it.
         content = cv2.GaussianBlur(content, (0, 0), light.blur)
-    if lips.open:
-        teeth, share = render_teeth(scene, kind, light, x, y)
-        content = content + share[:, :, None] * (teeth - content)
     return hole, content + grain_like(scene.patch, scene.region, warp.targets, scene.blur, *at)
 
 
