@@ -53,7 +53,6 @@ def test_it_is_chosen_by_its_option_or_its_name(plugged, png, tmp_path):
     ways = {
         "option.png": ("--warmth", "0.5"),
         "name.png": ("--method", "warmth", "--set", "warmth = 0.5"),
-        "both.png": ("--method", "warmth", "--warmth", "0.5"),
     }
     pictures = []
     for out, words in ways.items():
