@@ -169,3 +169,33 @@ def cache(celeba, tmp_path_factory):
     from faceflex.data.cache import open_cache
 
     return open_cache([celeba], tmp_path_factory.mktemp("cache"))
+
+
+# Files that take longest, in this order: begun first, none is left to one process at the end.
+SLOWEST = [
+    "test_first_use",
+    "test_automatic_strength",
+    "test_realism",
+    "test_content",
+    "test_smile_dynamics",
+    "test_batch",
+    "test_animate",
+    "test_hostile",
+    "test_smile_motion",
+    "test_train",
+    "test_build_vectors",
+    "test_plug",
+    "test_valence_arousal",
+    "test_caae",
+    "test_smile",
+    "test_polish",
+    "test_evaluate",
+    "test_cli",
+    "test_compose",
+]
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files that take longest first."""
+    places = {name: number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(SLOWEST)))

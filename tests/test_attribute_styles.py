@@ -17,7 +17,7 @@ def transfer(settings):
 def test_every_attribute_with_a_kind_is_one_that_can_be_edited():
     names = set(AttributeVectors.load(resolve("vectors")).names)
     assert set(styles()) <= names
-    assert {"Young", "Male"} <= names - set(styles())
+    assert {"Attractive", "Male"} <= names - set(styles())
 
 
 def test_tone_is_carried_over_for_colours_and_not_for_expressions():
