@@ -142,12 +142,13 @@ class LearnedContent:
             return Content(rows, columns, photo_teeth[at], weight) if kept > 0 else None
         seen = region_to_window(scene.patch if cut else photo_teeth, region)
         rng = np.random.default_rng((self._seed, person(warp)))
-        kind, light = draw_mouth(rng, warp), measure_light(scene)
-        made = self._render_window(seen, scene, kind, light, cut)
+        mouth = (draw_mouth(rng, warp), measure_light(scene)) if cut else None
+        made = self._render_window(seen, scene, mouth)
         change = rendered * window_to_region(made - seen, region.subregion(rows, columns))
         pixels = (scene.patch if cut else photo_teeth)[at] + change
         weight = np.zeros(pixels.shape[:2], np.float32)
-        if cut:
+        if mouth is not None:
+            kind, light = mouth
             part = window(after, scene.x[at], scene.y[at], _ROOM)
             inner = _inside(at, part)
             hole, content = _rendered_hole(scene, inner, made, light)
@@ -156,7 +157,7 @@ class LearnedContent:
                 # along which they met, the network's are a little too dark in soft photos.
                 edges = scene.patch[inner] + change[part] * (1 - hole[:, :, None])
                 content = np.maximum(edges, content)
-                teeth, share = _mouth(scene, inner, kind, light)
+                teeth, share = render_teeth(scene, kind, light, inner)
                 content += share[:, :, None] * (teeth - content)
             content += np.float32(kept) * (photo_teeth[inner] + change[part] - content)
             pixels[part] += hole[:, :, None] * (content - pixels[part])
@@ -164,7 +165,7 @@ class LearnedContent:
         return Content(rows, columns, pixels, weight)
 
     def _render_window(
-        self, seen: Floats, scene: Scene, kind: MouthKind, light: MouthLight, cut: bool
+        self, seen: Floats, scene: Scene, mouth: tuple[MouthKind, MouthLight] | None
     ) -> Floats:
         """Return the window (128, 160, 3) as the network makes it, in 0 to 255.
 
@@ -174,10 +175,8 @@ class LearnedContent:
             (128, 160, 3) the window as it is, in 0 to 255.
         scene
             The scene.
-        kind, light
-            Whose teeth, and how the photo shows them.
-        cut
-            Whether the hole is made anew.
+        mouth
+            Whose teeth, and how the photo shows them; None where the hole is not made anew.
         """
         lips, landmarks = scene.warp.after, scene.warp.targets
         x, y = window_coordinates()
@@ -186,14 +185,13 @@ class LearnedContent:
         smile = (condition.get("smile", mean) - mean) / deviation
         age = _INFANT_AGE if is_infant(scene.warp.landmarks) else condition.get("age", _USUAL_AGE)
         maps, grid = mouth_maps(lips, mouth_middle(landmarks), x, y), None
-        if not cut:
+        if mouth is None:
             maps = replace(maps, hole=np.zeros_like(maps.hole))
         elif lips.open:
+            kind, light = mouth
             colors = kind.render(lips, mouth_middle(landmarks), *grid_coordinates(lips), 1.0)
-            bright, codes = (
-                max(float(skin_color(picture, landmarks) @ LUMA), 0.05),
-                self._network.codes,
-            )
+            bright = max(float(skin_color(picture, landmarks) @ LUMA), 0.05)
+            codes = self._network.codes
             # As the network has seen mouths: as a code of few numbers.
             grid = codes.decode(codes.encode(colors * light.teeth / bright))
             grid = np.clip(grid * bright, 0, 1)
@@ -214,25 +212,6 @@ def _inside(outer: tuple[slice, slice], inner: tuple[slice, slice]) -> tuple[sli
     return rows, columns
 
 
-def _mouth(
-    scene: Scene, at: tuple[slice, slice], kind: MouthKind, light: MouthLight
-) -> tuple[Floats, Floats]:
-    """Return an open mouth's interior (h, w, 3) in 0 to 255, and where it shows (h, w).
-
-    Parameters
-    ----------
-    scene
-        The scene.
-    at
-        The rows and columns of the region that hold the mouth.
-    kind, light
-        Whose teeth, and how the photo shows them.
-    """
-    teeth, share = render_teeth(scene, kind, light, scene.x[at], scene.y[at])
-    grain = grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
-    return teeth + grain, share
-
-
 def _rendered_hole(
     scene: Scene, at: tuple[slice, slice], made: Floats, light: MouthLight
 ) -> tuple[Floats, Floats]:
@@ -240,10 +219,14 @@ def _rendered_hole(
 
     Parameters
     ----------
-    scene, at, light
-        As in :func:`_mouth`.
+    scene
+        The scene.
+    at
+        The rows and columns of the region that hold the mouth.
     made
         (128, 160, 3) the window as it was made, in 0 to 255.
+    light
+        How the photo shows the mouth.
     """
     warp, pixel, x, y = scene.warp, scene.region.scale, scene.x[at], scene.y[at]
     # A large photo's lips are sharper than what is rendered: more of them stays.

@@ -52,14 +52,14 @@ class MouthExemplars:
         if rows.stop <= rows.start or columns.stop <= columns.start:
             return None
         at = rows, columns
-        x, y, part = scene.x[at], scene.y[at], scene.patch[at]
+        part = scene.patch[at]
         kind = draw_mouth(np.random.default_rng((self._seed, person(scene.warp))), scene.warp)
-        light = measure_light(scene)
-        teeth, share = render_teeth(scene, kind, light, x, y)
-        teeth += grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
+        teeth, share = render_teeth(scene, kind, measure_light(scene), at)
         existing = existing_share(before, after)
         if existing > 0:
-            kept, there = existing_teeth(scene.photo, scene.region, before, after, x, y)
+            kept, there = existing_teeth(
+                scene.photo, scene.region, before, after, scene.x[at], scene.y[at]
+            )
             teeth = teeth + (part + (kept - part) * there[:, :, None] - teeth) * existing
         pixels = part + share[:, :, None] * (teeth - part)
         return Content(rows, columns, pixels, share * np.float32(1 - existing))
@@ -71,9 +71,9 @@ def measure_light(scene: Scene) -> MouthLight:
 
 
 def render_teeth(
-    scene: Scene, kind: MouthKind, light: MouthLight, x: Floats, y: Floats
+    scene: Scene, kind: MouthKind, light: MouthLight, at: tuple[slice, slice]
 ) -> tuple[Floats, Floats]:
-    """Render teeth between the lips of a scene, in the photo's light.
+    """Render teeth between the lips of a scene, with the photo's light, blur and grain.
 
     Parameters
     ----------
@@ -83,17 +83,18 @@ def render_teeth(
         Whose teeth.
     light
         How the photo shows them.
-    x, y
-        (h, w) the places, in pixels of the crop.
+    at
+        The rows and columns of the region that hold the mouth.
 
     Returns
     -------
     (h, w, 3) in 0 to 255, and (h, w) how far each place shows them, 0 to 1.
     """
-    lips, scale = scene.warp.after, scene.region.scale
+    lips, scale, x, y = scene.warp.after, scene.region.scale, scene.x[at], scene.y[at]
     colors = kind.render(lips, mouth_middle(scene.warp.targets), x, y, scale)
     soft = max(_SOFT, 1.5 * scale, _EDGE * light.blur * scale)
-    return light.apply(colors), between(lips, x, y, soft)
+    grain = grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
+    return light.apply(colors) + grain, between(lips, x, y, soft)
 
 
 def draw_mouth(rng: np.random.Generator, warp: FaceWarp) -> MouthKind:

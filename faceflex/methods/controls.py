@@ -114,6 +114,28 @@ def find_control(name: str, controls: Iterable[str]) -> str:
     raise UsageError(f"unknown attribute {name!r}{hint} (see: faceflex attributes)")
 
 
+def settings_by_name(settings: Mapping[str, float], controls: Iterable[str]) -> dict[str, float]:
+    """Return settings under the controls' proper names.
+
+    Raises
+    ------
+    UsageError
+        If a control is unknown, or set twice.
+
+    Examples
+    --------
+    >>> settings_by_name({"smiling": 1}, ["Smiling"])
+    {'Smiling': 1.0}
+    """
+    known, resolved = tuple(controls), dict[str, float]()
+    for given, value in settings.items():
+        name = find_control(given, known)
+        if name in resolved:
+            raise UsageError(f"{name}: is set twice")
+        resolved[name] = float(value)
+    return resolved
+
+
 def _suggest(wanted: str, by_key: Mapping[str, str]) -> str:
     """Return what an unknown name may mean: a control, or less of one; empty if nothing is near."""
     synonyms: dict[str, str] = read_toml("synonyms.toml")

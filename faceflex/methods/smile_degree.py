@@ -28,7 +28,7 @@ from faceflex.faces.aligned_face import AlignedFace
 from faceflex.methods.attribute_styles import style_of
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
-from faceflex.methods.controls import Control, MethodOptions, Settings, find_control
+from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
 from faceflex.methods.latent_steps import FaceCode
 from faceflex.methods.registry import SMILE, SMILE_SHIFT
 
@@ -149,14 +149,10 @@ class SmileDegreeMethod:
         UsageError
             If a control is unknown, set twice, or no finite number.
         """
-        resolved: dict[str, float] = {}
-        for given, value in settings.items():
-            name = find_control(given, self.controls)
-            if name in resolved:
-                raise UsageError(f"{name}: is set twice")
+        resolved = settings_by_name(settings, self.controls)
+        for name, value in resolved.items():
             if not math.isfinite(value):
                 raise UsageError(f"`{name.lower()}` {value:g}: needs a number")
-            resolved[name] = float(value)
         return tuple(resolved.items())
 
     def encode(self, faces: Sequence[AlignedFace], photo: NDArray[np.uint8]) -> list[SmileCode]:

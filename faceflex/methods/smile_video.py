@@ -28,7 +28,7 @@ from faceflex.methods.action_motion import ActionMotion, turned_away
 from faceflex.methods.attribute_styles import style_of
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
-from faceflex.methods.controls import Control, MethodOptions, Settings, find_control
+from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
 from faceflex.methods.latent_steps import FaceCode
 from faceflex.methods.smile_sequences import MODES, SmileModes, SmileSequence
 
@@ -175,14 +175,9 @@ class SmileVideoMethod:
         UsageError
             If one is unknown, given twice, or makes no sense.
         """
-        resolved: dict[str, float] = {}
-        for given, value in settings.items():
-            name = find_control(given, self.controls)
-            if name in resolved:
-                raise UsageError(f"{name}: is set twice")
-            if name == "seconds" and not value > 0:
-                raise UsageError(f"seconds {value:g}: needs more than 0")
-            resolved[name] = float(value)
+        resolved = settings_by_name(settings, self.controls)
+        if not (seconds := resolved.get("seconds", 1.0)) > 0:
+            raise UsageError(f"seconds {seconds:g}: needs more than 0")
         return tuple(resolved.items())
 
     def encode(self, faces: Sequence[AlignedFace], photo: NDArray[np.uint8]) -> list[SmileCode]:

@@ -26,7 +26,7 @@ from faceflex.methods.affect_controls import AROUSAL, CONTROLS, VALENCE, shift_o
 from faceflex.methods.affect_plane import AffectPlane
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
-from faceflex.methods.controls import Control, MethodOptions, Settings, find_control
+from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
 from faceflex.methods.expression_motion import after_motion, droop_of, expression_targets
 from faceflex.methods.latent_steps import FaceCode
 
@@ -169,16 +169,12 @@ class ValenceArousalMethod:
         UsageError
             If a control is unknown or set twice, or a value is not in [-1, 1] (shifts: [-2, 2]).
         """
-        resolved: dict[str, float] = {}
-        for given, value in settings.items():
-            name = find_control(given, self.controls)
+        resolved = settings_by_name(settings, self.controls)
+        for name, value in resolved.items():
             control = self.controls[name]
-            if name in resolved:
-                raise UsageError(f"{name}: is set twice")
             if not control.low <= value <= control.high:
                 span = f"from {control.low:g} to {control.high:g}"
                 raise UsageError(f"`{name}` {value:g}: needs a value {span}")
-            resolved[name] = float(value)
         for name in (VALENCE, AROUSAL):
             if name in resolved and shift_of(name) in resolved:
                 raise UsageError(f"{name}: is set and shifted; give one of both")

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from faceflex.models.attribute_classifier import AttributeClassifier, ClassifierConfig
 from faceflex.models.checkpoint import load_network
 from faceflex.models.feature_extractor import ExtractorConfig, FeatureExtractor
-from faceflex.models.network import Network
+from faceflex.models.network import Network, crop_batches
 
 BACKBONES = ("attributes", "features")
 _LARGEST, _MOST_EXPRESSIONS = 512, 64
@@ -94,12 +93,10 @@ class AffectRegressor(Network):
 
         They are the mean over a face and its mirror image.
         """
-        device, rows = next(self.parameters()).device, []
-        for start in range(0, len(crops), batch):
-            part = torch.from_numpy(np.ascontiguousarray(crops[start : start + batch])).to(device)
-            x = part.permute(0, 3, 1, 2).float() / 255
-            x = F.interpolate(x, size=(self.config.size,) * 2, mode="area")
-            rows.append(((self(x)[0] + self(x.flip(3))[0]) / 2).cpu().numpy())
+        rows = [
+            ((self(x)[0] + self(x.flip(3))[0]) / 2).cpu().numpy()
+            for x in crop_batches(self, crops, batch, self.config.size)
+        ]
         return np.concatenate(rows) if rows else np.zeros((0, 2), np.float32)
 
 

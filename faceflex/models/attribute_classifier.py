@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceflex.models.checkpoint import load_network
-from faceflex.models.network import Network
+from faceflex.models.network import Network, crop_batches
 from faceflex.tensors import valid_names
 
 _LARGEST = 1024  # Side in pixels.
@@ -104,11 +103,8 @@ class AttributeClassifier(Network):
         -------
         (N, attributes) float32 probabilities; the mean of a face and its mirror image.
         """
-        device, rows = next(self.parameters()).device, []
-        for start in range(0, len(crops), batch):
-            part = torch.from_numpy(np.ascontiguousarray(crops[start : start + batch])).to(device)
-            x = part.permute(0, 3, 1, 2).float() / 255
-            x = F.interpolate(x, size=(self.config.size,) * 2, mode="area")
+        rows = []
+        for x in crop_batches(self, crops, batch, self.config.size):
             both = torch.sigmoid(self(x)) + torch.sigmoid(self(x.flip(3)))
             rows.append((both / 2).cpu().numpy())
         return np.concatenate(rows) if rows else np.zeros((0, len(self.config.names)), np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from faceflex.models.network import crop_batches
 from faceflex.models.vae import VAE
 from faceflex.parallel.batching import BatchingQueue
 
@@ -35,14 +36,8 @@ def encode_faces(model: VAE, faces: NDArray[np.uint8], batch: int = 32) -> NDArr
     -------
     (N, latent) float32.
     """
-    device, rows = _device(model), []
-    for start in range(0, len(faces), batch):
-        x = torch.from_numpy(np.ascontiguousarray(faces[start : start + batch])).to(device)
-        z = model.encode(x.permute(0, 3, 1, 2).float() / 255)
-        rows.append(z.float().cpu().numpy())
-    if not rows:
-        return np.zeros((0, model.config.latent), np.float32)
-    return np.concatenate(rows)
+    rows = [model.encode(x).float().cpu().numpy() for x in crop_batches(model, faces, batch)]
+    return np.concatenate(rows) if rows else np.zeros((0, model.config.latent), np.float32)
 
 
 @torch.inference_mode()

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceflex.models.attribute_classifier import conv
-from faceflex.models.network import Network
+from faceflex.models.network import Network, crop_batches
 
 _LARGEST = 512
 # The window that it looks at, as shares of the side: top, bottom, left, right.
@@ -99,11 +98,8 @@ class DegreeRegressor(Network):
     @torch.inference_mode()
     def raw_degrees(self, crops: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
         """Return the inverse hyperbolic tangent of :meth:`degrees`, which has no bounds; (N,)."""
-        device, rows = next(self.parameters()).device, []
-        for start in range(0, len(crops), batch):
-            part = torch.from_numpy(np.ascontiguousarray(crops[start : start + batch])).to(device)
-            x = part.permute(0, 3, 1, 2).float() / 255
-            x = F.interpolate(x, size=(self.config.size,) * 2, mode="area")
+        rows = []
+        for x in crop_batches(self, crops, batch, self.config.size):
             scores = (self(x) + self(x.flip(3))) / 2
             rows.append((scores * self.scale + self.shift).cpu().numpy())
         return np.concatenate(rows) if rows else np.zeros(0, np.float32)

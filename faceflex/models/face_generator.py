@@ -13,6 +13,7 @@ from faceflex.errors import AssetError
 from faceflex.models.checkpoint import load_network, load_vae
 from faceflex.models.codec import decode_faces, encode_faces
 from faceflex.models.conv_autoencoder import ConvAutoencoder, shrink
+from faceflex.models.network import crop_batches
 from faceflex.models.smile_cvae import SmileCVAE
 from faceflex.models.vae import VAE
 
@@ -77,11 +78,8 @@ class FaceGenerator:
             latents = torch.from_numpy(encode_faces(self.face_model, crops))
             codes: Floats = self.network.encode(latents, told).numpy()
             return codes
-        rows = []
-        for start in range(0, len(crops), _BATCH):
-            part = torch.from_numpy(np.ascontiguousarray(crops[start : start + _BATCH]))
-            x = shrink(part.permute(0, 3, 1, 2).float() / 255, self.size)
-            rows.append(self.network.posterior(x)[0])
+        batches = crop_batches(self.network, crops, _BATCH)
+        rows = [self.network.posterior(shrink(x, self.size))[0] for x in batches]
         found: Floats = torch.cat(rows).numpy()
         return found
 

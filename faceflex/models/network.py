@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from torch import nn
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 
 class Network(nn.Module):
@@ -29,3 +34,30 @@ class Network(nn.Module):
     label: ClassVar[str]
     config_type: ClassVar[type[Any]]
     config: Any
+
+
+def crop_batches(
+    network: nn.Module, crops: NDArray[np.uint8], batch: int, size: int | None = None
+) -> Iterator[Tensor]:
+    """Yield crops as a network takes them, some at a time.
+
+    Parameters
+    ----------
+    network
+        Its device is where they go.
+    crops
+        (N, S, S, 3) uint8 RGB.
+    batch
+        Crops at a time.
+    size
+        Side to which they are averaged; None leaves it.
+
+    Yields
+    ------
+    (B, 3, size, size) float32 in [0, 1].
+    """
+    device = next(network.parameters()).device
+    for start in range(0, len(crops), batch):
+        part = torch.from_numpy(np.ascontiguousarray(crops[start : start + batch])).to(device)
+        x = part.permute(0, 3, 1, 2).float() / 255
+        yield x if size is None else F.interpolate(x, size=(size, size), mode="area")
