@@ -31,13 +31,8 @@ from faceflex.compose.mouth_interior import MouthExemplars
 from faceflex.compose.warp import estimate_warp
 from faceflex.data.content_pairs import ContentPairs, _mirrored
 from faceflex.data.records import Record
-from faceflex.data.round_trips import (
-    PairFiles,
-    RoundTrips,
-    exact_warp,
-    make_pairs,
-    person_records,
-)
+from faceflex.data.round_trip_files import PairFiles, make_pairs, person_records
+from faceflex.data.round_trips import RoundTrips, exact_warp
 from faceflex.errors import AssetError, UsageError
 from faceflex.faces.region import LUMA
 from faceflex.methods.attribute_vectors import AttributeVectorMethod

@@ -38,21 +38,32 @@ def opened(small_portrait):
     return make_editor("smile-degree", device="cpu").open(small_portrait)
 
 
+@pytest.fixture(scope="module")
+def laughing(opened, smile):
+    """Somebody who smiles, opened by the dial."""
+    return opened.editor.open(np.array(Image.fromarray(smile).reduce(2)))
+
+
 def lines(done):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_the_dial_is_seen_by_the_regressor_and_monotone(opened, small_portrait):
+def test_the_dial_is_seen_by_the_regressor_and_monotone(laughing):
     asked = (-0.8, 0.0, 0.8)
-    (face,) = opened.faces
+    (face,) = laughing.faces
     crops = [
         align(picture, face.face.points).crop
-        for picture in opened.render([opened.shot(Smile=d) for d in asked])
+        for picture in laughing.render([laughing.shot(Smile=d) for d in asked])
     ]
     found = estimate_degrees(crops)
     assert found[0] < found[1] - 0.1 < found[2] - 0.4
     assert found[2] > 0.4
     assert found[0] < -0.3
+
+
+def test_who_does_not_smile_keeps_the_own_neutral_face(opened, small_portrait):
+    (picture,) = opened.render([opened.shot(Smile=-0.9)])
+    assert (picture == small_portrait).all()
 
 
 def test_a_face_at_the_degree_stays_bit_for_bit(opened, small_portrait):
@@ -77,16 +88,16 @@ def test_a_shift_is_the_degree_that_it_leads_to(opened, small_portrait):
     assert (shifted == set_).all()
 
 
-def test_the_change_says_what_composition_needs(opened):
-    (((smile,),),) = opened.changes([opened.shot(Smile=0.9)])
-    (((frown,),),) = opened.changes([opened.shot(Smile=-0.9)])
+def test_the_change_says_what_composition_needs(laughing):
+    (((smile,),),) = laughing.changes([laughing.shot(Smile=0.9)])
+    (((neutral,),),) = laughing.changes([laughing.shot(Smile=-0.9)])
     left, right = OUTER_MOUTH_CORNERS[0], OUTER_MOUTH_CORNERS[1]
     width = {
         name: np.ptp(change.landmarks[[left, right], 0])
-        for name, change in (("smile", smile), ("frown", frown))
+        for name, change in (("smile", smile), ("neutral", neutral))
     }
-    assert width["smile"] > width["frown"] + 3
-    assert smile.condition["smile"] > frown.condition["smile"]
+    assert width["smile"] > width["neutral"] + 3
+    assert smile.condition["smile"] > neutral.condition["smile"]
     assert 10 < smile.condition["age"] < 80
     assert smile.style.rendered > 0  # Folds and teeth are the renderer's.
 

@@ -227,7 +227,7 @@ def content(
 
     from faceflex.assets import resolve
     from faceflex.data.readers import read_any
-    from faceflex.data.round_trips import make_pairs, person_records
+    from faceflex.data.round_trip_files import make_pairs, person_records
     from faceflex.methods.attribute_vectors import AttributeVectorMethod
     from faceflex.models.checkpoint import load_network
     from faceflex.models.content_unet import ContentUNet

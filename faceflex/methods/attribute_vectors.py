@@ -292,20 +292,35 @@ class AttributeVectorMethod:
         codes: Sequence[FaceCode],
         offsets: Sequence[NDArray[np.float32]],
         style: AttributeStyle,
-    ) -> list[FaceChange]:
-        """Return the change that a latent offset (D,) makes of each face.
+        *,
+        smiles: bool = False,
+    ) -> list[list[FaceChange]]:
+        """Return the steps that a latent offset (D,) makes of each face.
 
-        For methods that find their offsets otherwise, in the same latent space.
+        For methods that find their offsets otherwise, in the same latent space. ``smiles`` says
+        that an offset is a smile, given or taken away: its motion is the learned one, and a face
+        that has none to lose keeps what it has.
         """
-        if not codes:
-            return []
-        latents = [code.latent + offset for code, offset in zip(codes, offsets, strict=True)]
-        decoded: Iterator[Crop] = iter(self.codec.decode(np.array(latents)))
-        return [
-            change
-            for code, offset in zip(codes, offsets, strict=True)
-            for change in self._face_changes(code, [LatentStep(offset, style)], decoded)
+        steps = [
+            steps_of_face(
+                code, [LatentStep(o, style, self._smile_step(code, o) if smiles else None)]
+            )
+            for code, o in zip(codes, offsets, strict=True)
         ]
+        pairs = list(zip(codes, steps, strict=True))
+        latents = [latent for code, own in pairs for latent in latents_after(code, own)]
+        decoded: Iterator[Crop] = iter(self.codec.decode(np.array(latents)) if latents else ())
+        return [self._face_changes(code, own, decoded) for code, own in pairs]
+
+    def _smile_step(self, code: FaceCode, offset: NDArray[np.float32]) -> SmileStep | None:
+        """Return an offset (D,) as a smile, as strong as the *Smiling* that changes as much."""
+        if self.smile_motion is None or _SMILE not in self.vectors.names:
+            return None
+        own = self.vectors.smile_degree(offset)
+        unit = self.vectors.smile_degree(self.vectors.mean(_SMILE))
+        if not own or not unit:
+            return None
+        return SmileStep(offset, own / unit, 0, own > 0 and keeps_lips_closed(code))
 
     def in_template(self, code: FaceCode, decoded: Crop) -> Crop:
         """Bring a decode (128, 128, 3) of a face from the model's own crop to the template's."""

@@ -198,9 +198,10 @@ class SmileDegreeMethod:
                     [code.face for code, _ in moved],
                     [offset for _, offset in moved],
                     style_of(_ATTRIBUTE),
+                    smiles=True,
                 )
             )
-            yield [[] if offset is None else [next(made)] for offset in offsets]
+            yield [[] if offset is None else next(made) for offset in offsets]
 
     def _offset(self, code: SmileCode, settings: Mapping[str, float]) -> NDArray[np.float32] | None:
         """Return what settings add to a latent (D,); None where the degree stays."""

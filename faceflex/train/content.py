@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from faceflex.compose.mouth_codes import MouthCodes
 from faceflex.data.content_pairs import ContentPairs, Sample
-from faceflex.data.round_trips import PairFiles
+from faceflex.data.round_trip_files import PairFiles
 from faceflex.errors import UsageError
 from faceflex.models.checkpoint import save_network
 from faceflex.models.content_unet import ContentConfig, ContentUNet
@@ -107,7 +107,7 @@ class ContentObjective(Objective[ContentUNet, ContentBatch, Tensor]):
     Parameters
     ----------
     files
-        From :func:`faceflex.data.round_trips.make_pairs`.
+        From :func:`faceflex.data.round_trip_files.make_pairs`.
     config
         How to train.
     start
