@@ -20,7 +20,7 @@ from faceflex.errors import NoFaceError, UsageError
 from faceflex.faces import Face
 from faceflex.faces.aligned_face import AlignedFace, align_faces
 from faceflex.faces.find import FaceFinder
-from faceflex.methods.base import EditMethod, MeasuringMethod, Shot
+from faceflex.methods.base import EditMethod, MeasuringMethod, Shot, TellingMethod
 from faceflex.photo.provenance import Provenance
 
 Steps = Sequence[Sequence[FaceChange]]
@@ -251,8 +251,10 @@ class OpenPhoto:
 
     def describe(self, shot: Shot) -> list[Mapping[str, object]]:
         """Return what the method says of each face in a shot; nothing if it says none."""
-        say = getattr(self.editor.method, "describe", None)
-        return [{} if say is None else say(code, shot) for code in self._codes]
+        method = self.editor.method
+        if not isinstance(method, TellingMethod):
+            return [{} for _ in self._codes]
+        return [method.describe(code, shot) for code in self._codes]
 
     def steps_for_each(self, shots: Sequence[Shot]) -> Steps:
         """Return what :meth:`compose` takes, of a shot for each face."""

@@ -106,3 +106,12 @@ class MeasuringMethod(Protocol[Measured]):
     def own_values(self, code: Measured) -> Mapping[str, float]:
         """Return the controls' values at which a face of this code stays as it is."""
         ...
+
+
+@runtime_checkable
+class TellingMethod(Protocol[Measured]):
+    """A method that has something to tell of each face and shot, for reports."""
+
+    def describe(self, code: Measured, shot: Shot) -> Mapping[str, object]:
+        """Return what there is to tell, by name; values fit for JSON."""
+        ...
