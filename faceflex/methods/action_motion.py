@@ -35,7 +35,7 @@ ACTIONS = ("corners", "opening", "cheeks")
 UNIT_OF_ACTION = (0, 2, 1)
 """Columns of (AU12, AU6, AU25) that drive the actions."""
 
-_MOST = (1.45, 8.5, 1.4)  # The largest corners', opening's and cheeks' amounts.
+_MOST = (1.45, 7.5, 0.9)  # The largest corners', opening's and cheeks' amounts.
 _ARCH = np.sqrt(np.clip(1 - np.abs(np.linspace(-1, 1, SAMPLES)) ** 2.5, 0, 1))
 _UNEVEN = 1.2  # Halves of a mouth that are as even as this are those of a face from the front.
 _NARROWEST = 0.35  # Half of a mouth, of one seen from the front.

@@ -66,8 +66,9 @@ class LazyContentNetwork:
         with self._lock:
             if self._loaded is None:
                 loaded = load_network(resolve(self._name), ContentUNet)
-                if self._clips:
-                    loaded = loaded.to(memory_format=torch.channels_last)
+                for weight in loaded.parameters() if self._clips else ():
+                    if weight.dim() == 4:
+                        weight.data = weight.data.contiguous(memory_format=torch.channels_last)
                 self._loaded = loaded
         return self._loaded
 

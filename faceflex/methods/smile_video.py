@@ -29,6 +29,7 @@ from faceflex.methods.attribute_styles import style_of
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
+from faceflex.methods.head_sway import head_sway, swayed
 from faceflex.methods.latent_steps import FaceCode
 from faceflex.methods.smile_sequences import MODES, SmileModes, SmileSequence
 from faceflex.methods.smile_targets import smile_targets
@@ -54,11 +55,7 @@ _STILL = 1e-3  # Amounts of motion below which nothing moves.
 _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and does.
 _NOTED = 0.5  # Smiles at first that are reported.
 _USUAL, _SPREAD, _NEARER = 1.0, 0.5, (0.8, 1.2)  # Corners' amounts that smiles are shown with.
-_FARTHER, _FARTHEST = (
-    0.35,
-    1.45,
-)  # What a boost adds to the corners' amounts, as a share; their limit.
-_PARTED = 5.0  # Pixels that lips are apart at the apex of a boosted smile, at least.
+_BROAD, _PARTED = 1.35, 6.0  # Corners' amounts and pixels between lips at a boosted smile's apex.
 _OWN = 0.5  # Share of this face's own motion, as its shape foretells it, in that of the corners.
 _LEFT = 0.25  # What is left to do to a face that smiles already.
 _OPEN, _OPEN_FIRST = 6.0, 1.0  # Pixels that lips part at most, for corners' amounts, and beyond.
@@ -262,10 +259,11 @@ class SmileVideoMethod:
         boost = float(np.clip(settings.get("boost", 0.0), 0, 1))
         if boost:
             reached = float(np.clip(self.motion.amounts_of(units)[0] / max(apex[0], 1e-6), 0, 1))
-            moved[0] = min(moved[0] * (1 + _FARTHER * boost), max(moved[0], _FARTHEST))
-            missing = max(0.0, _PARTED - float(apex[1])) * intensity
-            moved[1] += boost * missing * smoothed(reached, *_PARTING)
-            apex[1] += boost * missing
+            shown = apex[0] * nearer_to_usual(float(apex[0]))
+            moved[0] *= 1 + boost * max(0.0, _BROAD / max(shown, 1e-6) - 1)
+            missing = boost * max(0.0, _PARTED - float(apex[1]))
+            moved[1] += missing * intensity * smoothed(reached, *_PARTING)
+            apex[1] += missing
         moved *= 1 - (1 - _LEFT) * code.smiling
         # Teeth that are bared without a smile would be another expression.
         moved[1] = min(moved[1], _OPEN * moved[0] + _OPEN_FIRST)
@@ -298,11 +296,13 @@ class SmileVideoMethod:
 
     def _face_changes(self, code: SmileCode, shot: Shot) -> list[FaceChange]:
         amounts, shut = self.amounts(code, shot)
-        if float(np.abs(amounts).max()) < _STILL and shut < _STILL:
+        sway = _sway(code, shot)
+        if float(np.abs([*amounts, *sway]).max()) < _STILL and shut < _STILL:
             return []
         face = code.code.face
         kind = self._kind(code, shot)
         landmarks, lips = code.motion.targets(face.landmarks, face.lips, amounts, kind)
+        landmarks, lips = swayed(landmarks, lips, sway)
         boost = float(np.clip(dict(shot.settings).get("boost", 0.0), 0, 1))
         strength = (_SHADED + _DEEPER * boost) * float(min(amounts[0], 1.2))
         condition = {} if code.age is None else {"age": code.age}
@@ -328,6 +328,16 @@ def _person(code: SmileCode, shot: Shot) -> int:
     """
     named = dict(shot.settings).get("person")
     return code.person if named is None else int(named) * 256 + code.code.face.face.index
+
+
+def _sway(code: SmileCode, shot: Shot) -> tuple[float, float, float]:
+    """Return how far a face's head has moved at a shot's moment; not at all without one."""
+    settings = dict(shot.settings)
+    if shot.time is None or not settings.get("intensity", 0.0):
+        return 0.0, 0.0, 0.0
+    seconds = settings.get("seconds", 2.0)
+    rests = seconds if settings.get("loop", 0.0) >= 0.5 else None
+    return head_sway(_person(code, shot), shot.time * seconds, rests)
 
 
 def nearer_to_usual(apex: float) -> float:
