@@ -17,7 +17,7 @@ from PIL import Image
 
 from faceflex import make_editor
 from faceflex.edit.clip import ClipRequest, clip_frames, draw_landmarks, grid_frames
-from faceflex.edit.clip_calibration import BOOSTS, boosted, find_boosts
+from faceflex.edit.clip_calibration import BOOSTS, RESIGNED, boosted, find_boosts
 from faceflex.edit.clip_job import make_clips, of_person
 from faceflex.edit.clip_options import ClipOptions, planned_clips
 from faceflex.errors import PhotoError, UsageError
@@ -344,8 +344,10 @@ def test_a_smile_that_is_not_seen_is_raised(smiler, opened, monkeypatch):
     assert find_boosts(opened, last) == (0.0,)
     monkeypatch.setattr(smiler, "scorer", blind)
     (boost,) = find_boosts(opened, last)
-    assert boost == 1.0
-    assert (content.asked, blind.asked) == (1, len(BOOSTS) - 1)
+    assert boost == RESIGNED
+    assert (content.asked, blind.asked) == (1, len(BOOSTS))
+    monkeypatch.setattr(smiler, "scorer", _Fixed(0.5))
+    assert find_boosts(opened, last) == (1.0,)
     code = opened._codes[0]
     plain, raised = (smiler.method.amounts(code, boosted(last, b))[0] for b in (0.0, 1.0))
     assert raised[0] > plain[0]

@@ -21,6 +21,8 @@ from faceflex.methods.base import Shot
 CONTROL, ATTRIBUTE = "boost", "Smiling"
 UNTIL = 0.65
 """The classifier's score from which a face is surely seen to smile."""
+HOPELESS, RESIGNED = 0.35, 0.5
+"""Faces that score less with the largest boost get this one: a smile that is not overdone."""
 BOOSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -36,7 +38,8 @@ def find_boosts(opened: OpenPhoto, last: Shot) -> tuple[float, ...]:
 
     Returns
     -------
-    A boost for each face; 0 where the method has none, or nothing can judge.
+    A boost for each face: 0 where the method has none, or nothing can judge; a moderate one where
+    none helps.
     """
     scorer, count = opened.editor.scorer, len(opened.faces)
     found = [0.0] * count
@@ -46,8 +49,6 @@ def find_boosts(opened: OpenPhoto, last: Shot) -> tuple[float, ...]:
     for boost in BOOSTS:
         for number in waiting:
             found[number] = boost
-        if boost == BOOSTS[-1]:
-            break
         steps = opened.steps_for_each([boosted(last, b) for b in found])
         picture = quicker.compose(steps)
         scores = {
@@ -56,6 +57,9 @@ def find_boosts(opened: OpenPhoto, last: Shot) -> tuple[float, ...]:
         waiting = [n for n in waiting if scores[n] < UNTIL]
         if not waiting:
             break
+    for number in waiting:  # Whom nothing helps is not to grimace.
+        if scores[number] < HOPELESS:
+            found[number] = RESIGNED
     return tuple(found)
 
 
