@@ -17,10 +17,12 @@ from PIL import Image
 
 from faceflex import make_editor
 from faceflex.edit.clip import ClipRequest, clip_frames, draw_landmarks, grid_frames
+from faceflex.edit.clip_calibration import BOOSTS, RESIGNED, boosted, find_boosts
 from faceflex.edit.clip_job import make_clips, of_person
 from faceflex.edit.clip_options import ClipOptions, planned_clips
 from faceflex.errors import PhotoError, UsageError
 from faceflex.evaluate.smile_clips import time_warping
+from faceflex.methods.head_sway import head_sway, swayed
 from faceflex.methods.smile_video import SmileVideoMethod
 from faceflex.photo.clip import ClipFile, clip_format, read_clip_xmp
 from faceflex.photo.provenance import made_by_faceflex
@@ -316,3 +318,61 @@ def test_no_face_is_said(run, tmp_path):
     assert done.returncode == 3
     assert "wall.png: no face" in done.stderr
     assert not (tmp_path / "s.gif").exists()
+
+
+class _Fixed:
+    """A scorer that always says the same."""
+
+    def __init__(self, value):
+        self.value, self.asked = value, 0
+
+    def attribute_of(self, control):
+        return control
+
+    def score(self, crop, attribute):
+        assert crop.shape == (128, 128, 3)
+        assert attribute == "Smiling"
+        self.asked += 1
+        return self.value
+
+
+def test_a_smile_that_is_not_seen_is_raised(smiler, opened, monkeypatch):
+    request = request_of(smiler, frames=FRAMES)
+    last = request.shown(2)
+    blind, content = _Fixed(0.0), _Fixed(0.9)
+    monkeypatch.setattr(smiler, "scorer", content)
+    assert find_boosts(opened, last) == (0.0,)
+    monkeypatch.setattr(smiler, "scorer", blind)
+    (boost,) = find_boosts(opened, last)
+    assert boost == RESIGNED
+    assert (content.asked, blind.asked) == (1, len(BOOSTS))
+    monkeypatch.setattr(smiler, "scorer", _Fixed(0.5))
+    assert find_boosts(opened, last) == (1.0,)
+    code = opened._codes[0]
+    plain, raised = (smiler.method.amounts(code, boosted(last, b))[0] for b in (0.0, 1.0))
+    assert raised[0] > plain[0]
+    assert raised[1] >= max(plain[1], 4.0)
+    rest = smiler.method.amounts(code, boosted(request.shots(2)[0], 1.0))[0]
+    assert np.abs(rest).max() < 0.05
+
+
+def test_frames_of_clips_are_nearly_what_photos_are(smiler, opened):
+    (steps,) = opened.changes([request_of(smiler).still(0, 1.0)])
+    exact, quick = opened.compose(steps), opened.for_clips().compose(steps)
+    changed = (exact != opened.rgb).any(axis=2)
+    off = np.abs(exact.astype(int) - quick)[changed]
+    assert 0 < off.mean() < 0.6
+    assert np.percentile(off, 99) <= 5
+    assert (quick[~changed] == opened.rgb[~changed]).mean() > 0.999
+
+
+def test_a_head_sways_a_little_and_its_outline_rests(opened):
+    face = opened.faces[0]
+    sways = np.array([head_sway(5, t) for t in np.linspace(0, 10, 100)])
+    assert 0.2 < np.abs(sways[:, :2]).max() < 1.28
+    assert np.abs(sways[:, 2]).max() < 0.01
+    assert np.abs(np.diff(sways[:, :2], axis=0)).max() < 0.4  # In a tenth of a second.
+    points, lips = swayed(face.landmarks, face.lips, tuple(sways[50]))
+    assert (points[:17] == face.landmarks[:17]).all()
+    assert np.abs(points[17:] - face.landmarks[17:]).max() > 0.05
+    assert np.allclose(lips.lower - lips.upper, face.lips.lower - face.lips.upper, atol=1e-4)

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceflex.cli.common import (
+    CertificateOption,
     DetectorOption,
     DeviceOption,
+    DryRunOption,
+    FaceOption,
     JsonOption,
+    KeyOption,
     LandmarkModelOption,
     MinScoreOption,
     OfflineOption,
+    OverwriteOption,
+    ProvenanceOption,
+    StripOption,
     check_choice,
     expand,
     go_offline,
@@ -22,6 +29,7 @@ from faceflex.cli.common import (
     print_json,
     printable,
     progress,
+    read_signer,
     read_source,
     report_error,
 )
@@ -89,27 +97,13 @@ def animate(
             " for GIF]",
         ),
     ] = None,
-    face: Annotated[
-        list[str] | None,
-        typer.Option(metavar="N|largest|X,Y", help="Which faces; all by default; repeatable."),
-    ] = None,
-    provenance: Annotated[bool, typer.Option(help="Mark clips as made with a model (XMP).")] = True,
-    strip: Annotated[bool, typer.Option("--strip", help="Leave out the photo's metadata.")] = False,
-    sign_certificate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PEM",
-            help="Sign clips (content credentials, C2PA) with this certificate; needs"
-            " faceflex[c2pa].",
-        ),
-    ] = None,
-    sign_key: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="The certificate's private key.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print what would be written.")
-    ] = False,
+    face: FaceOption = None,
+    provenance: ProvenanceOption = True,
+    strip: StripOption = False,
+    sign_certificate: CertificateOption = None,
+    sign_key: KeyOption = None,
+    overwrite: OverwriteOption = False,
+    dry_run: DryRunOption = False,
     reference: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -158,13 +152,7 @@ def animate(
     names = expand(photos)
     targets = _targets(names, out, still=still is not None)
     go_offline(offline)
-    signer = None
-    if sign_certificate is not None or sign_key is not None:
-        if sign_certificate is None or sign_key is None:
-            raise UsageError("signing needs both --sign-certificate and --sign-key")
-        from faceflex.photo.credentials import Signer
-
-        signer = Signer.read(sign_certificate, sign_key)
+    signer = read_signer(sign_certificate, sign_key)
     from faceflex.api import make_editor
 
     editor = make_editor(

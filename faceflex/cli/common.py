@@ -20,6 +20,8 @@ from faceflex.files import discard_stdout
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from faceflex.photo.credentials import Signer
+
 LandmarkModelOption = Annotated[
     str,
     typer.Option(
@@ -37,6 +39,32 @@ MinScoreOption = Annotated[
         help="Leave faces alone of which the detector is less sure (0 is its own threshold).",
     ),
 ]
+FaceOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="N|largest|X,Y", help="Which faces; all by default; repeatable."),
+]
+ProvenanceOption = Annotated[bool, typer.Option(help="Mark outputs as made with a model (XMP).")]
+StripOption = Annotated[
+    bool,
+    typer.Option(
+        "--strip",
+        help="Leave out the photo's metadata (EXIF, place, XMP, IPTC, comments); its colour"
+        " profile and the provenance mark stay.",
+    ),
+]
+CertificateOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PEM",
+        help="Sign outputs (content credentials, C2PA) with this certificate and those that"
+        " lead to its root; needs faceflex[c2pa].",
+    ),
+]
+KeyOption = Annotated[
+    Path | None, typer.Option(metavar="PEM", help="The certificate's private key.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace outputs.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only print what would be written.")]
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 ClusterOption = Annotated[
     str | None,
@@ -244,3 +272,17 @@ def progress(text: str, total: int | None) -> Iterator[Callable[[int, int], None
             bar.update(task, completed=done, total=everything)
 
         yield advance
+
+
+def read_signer(
+    certificate: Path | None, key: Path | None, timestamp: str | None = None
+) -> Signer | None:
+    from faceflex.errors import UsageError
+
+    if certificate is None or key is None:
+        if (certificate, key, timestamp) == (None, None, None):
+            return None
+        raise UsageError("signing needs both --sign-certificate and --sign-key")
+    from faceflex.photo.credentials import Signer
+
+    return Signer.read(certificate, key, timestamp)

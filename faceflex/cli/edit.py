@@ -10,18 +10,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceflex.cli.common import (
+    CertificateOption,
     ClusterOption,
     DetectorOption,
     DeviceOption,
+    DryRunOption,
+    FaceOption,
     JsonOption,
+    KeyOption,
     LandmarkModelOption,
     MinScoreOption,
     OfflineOption,
+    OverwriteOption,
+    ProvenanceOption,
+    StripOption,
     check_choice,
     expand_with_folders,
     go_offline,
     note,
     option_name,
+    read_signer,
     whole_path,
 )
 from faceflex.cli.edit_plane import PlaneOptions, PlaneOutputs, feeling_controls, run_plane
@@ -32,7 +40,6 @@ if TYPE_CHECKING:
     from faceflex.edit.editor import Editor
     from faceflex.edit.options import Target
     from faceflex.edit.request import Request
-    from faceflex.photo.credentials import Signer
 
 
 def edit(
@@ -108,10 +115,7 @@ def edit(
         ),
     ] = None,
     frames: Annotated[int | None, typer.Option(help="Frames of --path.", show_default="48")] = None,
-    face: Annotated[
-        list[str] | None,
-        typer.Option(metavar="N|largest|X,Y", help="Which faces; all by default; repeatable."),
-    ] = None,
+    face: FaceOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -130,28 +134,10 @@ def edit(
     detail: Annotated[
         bool, typer.Option(help="Keep the photo's own detail; without it, paste the decode.")
     ] = True,
-    provenance: Annotated[
-        bool, typer.Option(help="Mark outputs as edited with a model (XMP).")
-    ] = True,
-    strip: Annotated[
-        bool,
-        typer.Option(
-            "--strip",
-            help="Leave out the photo's metadata (EXIF, place, XMP, IPTC, comments); its colour"
-            " profile and the provenance mark stay.",
-        ),
-    ] = False,
-    sign_certificate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PEM",
-            help="Sign outputs (content credentials, C2PA) with this certificate and those that"
-            " lead to its root; needs faceflex[c2pa].",
-        ),
-    ] = None,
-    sign_key: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="The certificate's private key.")
-    ] = None,
+    provenance: ProvenanceOption = True,
+    strip: StripOption = False,
+    sign_certificate: CertificateOption = None,
+    sign_key: KeyOption = None,
     sign_timestamp: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Have signatures dated by this time stamp authority."),
@@ -168,7 +154,7 @@ def edit(
         Path | None,
         typer.Option(metavar="DIR", help="Also write pictures of the stages of the edit."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs.")] = False,
+    overwrite: OverwriteOption = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave outputs that are there alone.")
     ] = False,
@@ -181,9 +167,7 @@ def edit(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first photo that fails.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print what would be written.")
-    ] = False,
+    dry_run: DryRunOption = False,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Processes for many photos; all cores by default."),
@@ -245,7 +229,7 @@ def edit(
     method = _method_name(method, [*controls, *(sweeps or {})])
     attr, range_ = _with_sweeps(attr or [], range_, sweeps or {})
     request = _request(attr, range_, samples, set_ or [], controls, until)
-    signer = _signer(sign_certificate, sign_key, sign_timestamp)
+    signer = read_signer(sign_certificate, sign_key, sign_timestamp)
     if signer is not None and cluster is not None:
         raise UsageError("--cluster: a private key is not sent to other machines; sign on this one")
     folders = expand_with_folders(photos)
@@ -359,18 +343,6 @@ def _check_distance(most: float) -> None:
         raise UsageError(f"--max-identity-distance {most:g}: needs more than 0")
     if locate(find_asset("dlib-descriptor")) is None:
         raise UsageError(f"--max-identity-distance: {GET_DESCRIPTOR}")
-
-
-def _signer(certificate: Path | None, key: Path | None, timestamp: str | None) -> Signer | None:
-    from faceflex.errors import UsageError
-
-    if certificate is None or key is None:
-        if (certificate, key, timestamp) == (None, None, None):
-            return None
-        raise UsageError("signing needs both --sign-certificate and --sign-key")
-    from faceflex.photo.credentials import Signer
-
-    return Signer.read(certificate, key, timestamp)
 
 
 def _method_name(method: str | None, controls: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from faceflex.data.smile_clips import SmileClip
     from faceflex.data.smile_pairs import SmilePair
     from faceflex.train.objective import Objective
+    from faceflex.train.workers import Workers
 
 cmm_net = typer.Typer(
     help="Train CMM-Net's networks, a phase each.", no_args_is_help=True, rich_markup_mode=None
@@ -35,6 +37,7 @@ PredictorOption = Annotated[
     str, typer.Option(metavar="NAME|FILE", help="Landmark predictor for the photos.")
 ]
 MotionOption = Annotated[str, typer.Option(metavar="NAME|FILE", help="How landmarks move.")]
+BatchOption = Annotated[int, typer.Option(min=1, help="Pictures or sequences in a batch.")]
 RateOption = Annotated[float, typer.Option(help="Peak learning rate.")]
 StartOption = Annotated[Path, typer.Option(metavar="FILE", help="Model of the phase before.")]
 
@@ -66,6 +69,13 @@ def _maker(folders: list[Path], clips: Path, predictor: str, motion: str) -> Seq
 
     known = ActionMotion.load(resolve(motion))
     return SequenceMaker(_pairs(folders, predictor), _clips(clips), known)
+
+
+def _workers(device: str) -> Workers:
+    from faceflex.models.device import pick_device
+    from faceflex.train.workers import Workers
+
+    return Workers(device=pick_device(device))
 
 
 def _train(objective: Objective[Any, Any, Any], out: Path) -> dict[str, Any]:
@@ -106,19 +116,16 @@ def smile_dynamics(
     ],
     out: FolderOption,
     steps: StepsOption = 2500,
-    batch: Annotated[int, typer.Option(min=1, help="Smiles in a batch.")] = 64,
+    batch: BatchOption = 64,
     rate: RateOption = 2e-3,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
 ) -> None:
     """Train how posed and spontaneous smiles go over time; it resumes like the face model."""
-    from faceflex.models.device import pick_device
     from faceflex.train.smile_dynamics import DynamicsObjective, DynamicsTraining
-    from faceflex.train.workers import Workers
 
     config = DynamicsTraining(steps=steps, batch=batch, rate=rate, seed=seed)
-    workers = Workers(device=pick_device(device))
-    metrics = _train(DynamicsObjective(_clips(clips), config, workers=workers), out)
+    metrics = _train(DynamicsObjective(_clips(clips), config, workers=_workers(device)), out)
     if metrics:
         note(f"held-out curves are remade to {metrics['held_out_l1']:.3f} of intensity")
 
@@ -129,7 +136,7 @@ def landmarks(
     clips: ClipsOption,
     out: FolderOption,
     steps: StepsOption = 1500,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures in a batch.")] = 48,
+    batch: BatchOption = 48,
     rate: RateOption = 1e-3,
     motion: MotionOption = "action-motion",
     landmark_model: PredictorOption = "dlib68",
@@ -137,81 +144,54 @@ def landmarks(
     device: DeviceOption = "auto",
 ) -> None:
     """First phase: the variational autoencoder of landmark pictures."""
-    from faceflex.models.device import pick_device
     from faceflex.train.cmm_net import LandmarkVAEObjective, LandmarkVAETraining
-    from faceflex.train.workers import Workers
 
     config = LandmarkVAETraining(steps=steps, batch=batch, rate=rate, seed=seed)
-    workers = Workers(device=pick_device(device))
     maker = _maker(pairs, clips, landmark_model, motion)
-    _train(LandmarkVAEObjective(maker, config, workers=workers), out)
+    _train(LandmarkVAEObjective(maker, config, workers=_workers(device)), out)
 
 
-@cmm_net.command("sequences")
-def sequences(
-    pairs: PairsArgument,
-    clips: ClipsOption,
-    out: FolderOption,
-    start: StartOption,
-    steps: StepsOption = 600,
-    batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 4,
-    rate: RateOption = 1e-3,
-    motion: MotionOption = "action-motion",
-    landmark_model: PredictorOption = "dlib68",
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-) -> None:
-    """Second phase: the conditional LSTM, and the autoencoder with it."""
-    _recurrent(pairs, clips, out, start, steps, batch, rate, motion, landmark_model, seed, device)
+def _recurrent(about: str, steps_by_default: int, *, modes: bool) -> Callable[..., None]:
+    """Make a command that trains a phase of the recurrent networks: they take the same options."""
+
+    def command(
+        pairs: PairsArgument,
+        clips: ClipsOption,
+        out: FolderOption,
+        start: StartOption,
+        steps: StepsOption = steps_by_default,
+        batch: BatchOption = 4,
+        rate: RateOption = 1e-3,
+        motion: MotionOption = "action-motion",
+        landmark_model: PredictorOption = "dlib68",
+        seed: SeedOption = 0,
+        device: DeviceOption = "auto",
+    ) -> None:
+        from faceflex.models.checkpoint import load_network
+        from faceflex.models.landmark_sequences import LandmarkSequences
+        from faceflex.models.landmark_vae import LandmarkVAE
+        from faceflex.train.cmm_net import SequenceObjective, SequenceTraining
+
+        kinds: tuple[type[Any], ...] = (LandmarkVAE, LandmarkSequences)
+        first = load_network(start, *kinds)
+        config = SequenceTraining(steps=steps, batch=batch, rate=rate, seed=seed, modes=modes)
+        maker = _maker(pairs, clips, landmark_model, motion)
+        _train(SequenceObjective(maker, config, start=first, workers=_workers(device)), out)
+
+    command.__doc__ = about
+    return command
 
 
-@cmm_net.command("modes")
-def modes(
-    pairs: PairsArgument,
-    clips: ClipsOption,
-    out: FolderOption,
-    start: StartOption,
-    steps: StepsOption = 300,
-    batch: Annotated[int, typer.Option(min=1, help="Sequences in a batch.")] = 4,
-    rate: RateOption = 1e-3,
-    motion: MotionOption = "action-motion",
-    landmark_model: PredictorOption = "dlib68",
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-) -> None:
-    """Third phase: the multi-mode LSTMs, pulled to the conditional one and pushed apart."""
+cmm_net.command("sequences")(
+    _recurrent("Second phase: the conditional LSTM, and the autoencoder with it.", 600, modes=False)
+)
+cmm_net.command("modes")(
     _recurrent(
-        pairs, clips, out, start, steps, batch, rate, motion, landmark_model, seed, device, True
+        "Third phase: the multi-mode LSTMs, pulled to the conditional one and pushed apart.",
+        300,
+        modes=True,
     )
-
-
-def _recurrent(
-    pairs: list[Path],
-    clips: Path,
-    out: Path,
-    start: Path,
-    steps: int,
-    batch: int,
-    rate: float,
-    motion: str,
-    landmark_model: str,
-    seed: int,
-    device: str,
-    modes: bool = False,
-) -> None:
-    from faceflex.models.checkpoint import load_network
-    from faceflex.models.device import pick_device
-    from faceflex.models.landmark_sequences import LandmarkSequences
-    from faceflex.models.landmark_vae import LandmarkVAE
-    from faceflex.train.cmm_net import SequenceObjective, SequenceTraining
-    from faceflex.train.workers import Workers
-
-    kinds: tuple[type[Any], ...] = (LandmarkVAE, LandmarkSequences)
-    first = load_network(start, *kinds)
-    config = SequenceTraining(steps=steps, batch=batch, rate=rate, seed=seed, modes=modes)
-    workers = Workers(device=pick_device(device))
-    maker = _maker(pairs, clips, landmark_model, motion)
-    _train(SequenceObjective(maker, config, start=first, workers=workers), out)
+)
 
 
 @cmm_net.command("translation")
@@ -219,7 +199,7 @@ def translation(
     pairs: PairsArgument,
     out: FolderOption,
     steps: StepsOption = 2000,
-    batch: Annotated[int, typer.Option(min=1, help="Faces in a batch.")] = 8,
+    batch: BatchOption = 8,
     rate: RateOption = 1e-3,
     landmark_model: PredictorOption = "dlib68",
     seed: SeedOption = 0,
@@ -227,13 +207,10 @@ def translation(
 ) -> None:
     """Train, apart from the others, the translation of landmark pictures to faces."""
     from faceflex.data.translation_faces import pair_states
-    from faceflex.models.device import pick_device
     from faceflex.train.face_translation import TranslationObjective, TranslationTraining
-    from faceflex.train.workers import Workers
 
     config = TranslationTraining(steps=steps, batch=batch, rate=rate, seed=seed)
-    workers = Workers(device=pick_device(device))
     people = pair_states(pairs, _pairs(pairs, landmark_model))
-    metrics = _train(TranslationObjective(people, config, workers=workers), out)
+    metrics = _train(TranslationObjective(people, config, workers=_workers(device)), out)
     if metrics:
         note(f"mean distance from held-out photos: {metrics['held_out_l1']:.4f}")

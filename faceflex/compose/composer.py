@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.change import FaceChange, TransferStyle
-from faceflex.compose.content import ContentRenderer, Scene
+from faceflex.compose.content import ClipRenderer, ContentRenderer, Scene
 from faceflex.compose.eyelids import lower_lids
 from faceflex.compose.mouth_interior import MouthExemplars
-from faceflex.compose.seamless_clone import seamless_clone
+from faceflex.compose.seamless_clone import WORK_SIDE, seamless_clone
 from faceflex.compose.transfer import Transferred, paste, transfer
 from faceflex.compose.warp import FaceWarp, estimate_warp
 from faceflex.errors import UsageError
@@ -22,6 +23,8 @@ MODES = ("transfer", "difference", "paste")
 """How a change gets into the photo: it is transferred to the photo's own pixels, which move; only
 the difference of the two pictures is added; or the edited picture itself is pasted, as Face Flex
 does."""
+
+_CLIP_SIDE = 96  # Long side in pixels of the copy that frames of clips are cloned on.
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Composer:
         Renders what the photo does not contain.
     mode
         One of :data:`MODES`.
+    clips
+        Make frames of clips, which are many, small and compressed: quicker, and less exact.
 
     Raises
     ------
@@ -73,11 +78,21 @@ class Composer:
     faceflex.errors.UsageError: ...mode...: use one of transfer, difference, paste
     """
 
-    def __init__(self, content: ContentRenderer | None = None, mode: str = MODES[0]) -> None:
+    def __init__(
+        self, content: ContentRenderer | None = None, mode: str = MODES[0], *, clips: bool = False
+    ) -> None:
         if mode not in MODES:
             raise UsageError(f"composer mode {mode!r}: use one of {', '.join(MODES)}")
         self.content: ContentRenderer = content or MouthExemplars()
-        self.mode = mode
+        self.mode, self._clips = mode, clips
+        self._memories: dict[int, dict[str, Any]] = {}
+
+    def for_clips(self) -> Composer:
+        """Return a composer for the frames of one photo's clips."""
+        content = self.content
+        if isinstance(content, ClipRenderer):
+            content = content.for_clips()
+        return Composer(content, self.mode, clips=True)
 
     def apply(
         self,
@@ -105,7 +120,7 @@ class Composer:
             return None
         for change in steps:
             patch, stages = self.make_patch(canvas, face, change, record=record)
-            seamless_clone(canvas, region, patch)
+            seamless_clone(canvas, region, patch, _CLIP_SIDE if self._clips else WORK_SIDE)
             # The next step is done to the face as it now is.
             crop = face.crop + 255 * (change.after - change.before)
             face = replace(face, crop=np.clip(crop, 0, 255).astype(np.uint8))
@@ -142,7 +157,10 @@ class Composer:
         if warp is not None:
             x, y = region.coordinates()
             photo = region.crop(canvas)
-            scene = Scene(photo, patch, region, x, y, warp, change, transferred.after, face.blur)
+            after, memory = transferred.after, dict[str, Any]()
+            if self._clips:
+                memory = self._memories.setdefault(face.face.index, memory)
+            scene = Scene(photo, patch, region, x, y, warp, change, after, face.blur, memory)
             content = self.content.render(scene)
             if content is not None:
                 patch[content.rows, content.columns] = content.pixels

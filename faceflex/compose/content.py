@@ -6,8 +6,8 @@ Teeth between lips that part, lips that meet, folds: no pixel of the photo can b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class Scene:
         light.
     blur
         Standard deviation of the photo's blur, in its pixels: nothing new should be sharper.
+    memory
+        What was found for this face in other frames of a clip, and depends on the photo alone.
     """
 
     photo: NDArray[np.uint8]
@@ -52,6 +54,7 @@ class Scene:
     change: FaceChange
     after: NDArray[np.float32]
     blur: float
+    memory: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,3 +91,13 @@ class ContentRenderer(Protocol):
 
     def render(self, scene: Scene) -> Content | None:
         """Render a scene; None where nothing is missing."""
+        ...
+
+
+@runtime_checkable
+class ClipRenderer(ContentRenderer, Protocol):
+    """A renderer that can be quicker where many frames are made."""
+
+    def for_clips(self) -> ContentRenderer:
+        """Return the renderer for frames of clips."""
+        ...

@@ -121,6 +121,11 @@ class LearnedContent:
         """That of the network's weights."""
         return self._network.fingerprint
 
+    def for_clips(self) -> LearnedContent:
+        """Return the renderer for frames of clips."""
+        quicker = getattr(self._network, "for_clips", None)
+        return self if quicker is None else LearnedContent(quicker(), self._seed)
+
     def render(self, scene: Scene) -> Content | None:
         """Render a scene: the hole, and around it the share of the change that is an expression.
 

@@ -67,7 +67,11 @@ class MouthExemplars:
 
 def measure_light(scene: Scene) -> MouthLight:
     """Measure the light on a scene's mouth."""
-    return MouthLight.measure(scene.photo, scene.region, scene.warp.landmarks, scene.blur)
+    known = scene.memory.get("light")
+    if known is None:
+        known = MouthLight.measure(scene.photo, scene.region, scene.warp.landmarks, scene.blur)
+        scene.memory["light"] = known
+    return known
 
 
 def render_teeth(

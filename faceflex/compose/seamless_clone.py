@@ -15,12 +15,17 @@ from numpy.typing import NDArray
 
 from faceflex.faces.region import Region
 
-_WORK_SIDE = 192  # Long side in pixels of the copy that the clone runs on.
+WORK_SIDE = 192
+"""Long side in pixels of the copy that the clone runs on."""
+
 _PAD = 8
 
 
 def membrane(
-    patch: NDArray[np.float32], photo: NDArray[np.uint8], mask: NDArray[np.float32]
+    patch: NDArray[np.float32],
+    photo: NDArray[np.uint8],
+    mask: NDArray[np.float32],
+    side: int = WORK_SIDE,
 ) -> NDArray[np.float32] | None:
     """Return what seamless cloning adds to a patch.
 
@@ -32,6 +37,8 @@ def membrane(
         (h, w, 3) uint8, the region as it was.
     mask
         (h, w) float32; the clone covers where it is above 0.
+    side
+        Long side in pixels of the copy that the clone runs on.
 
     Returns
     -------
@@ -39,7 +46,7 @@ def membrane(
     pixels, or one that the solver refuses).
     """
     height, width = mask.shape
-    scale = min(1.0, _WORK_SIDE / max(height, width))
+    scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
     source = np.clip(cv2.resize(patch, size, interpolation=cv2.INTER_AREA), 0, 255)
@@ -79,7 +86,12 @@ def _spread(
     return spread
 
 
-def seamless_clone(canvas: NDArray[np.uint8], region: Region, patch: NDArray[np.float32]) -> None:
+def seamless_clone(
+    canvas: NDArray[np.uint8],
+    region: Region,
+    patch: NDArray[np.float32],
+    side: int = WORK_SIDE,
+) -> None:
     """Clone a patch into a photo, in place.
 
     Parameters
@@ -91,9 +103,11 @@ def seamless_clone(canvas: NDArray[np.uint8], region: Region, patch: NDArray[np.
     patch
         (h, w, 3) float32 in 0 to 255. Where the clone cannot work it is blended as it is, under
         the mask's soft edge.
+    side
+        Long side in pixels of the copy that the clone runs on.
     """
     photo = region.crop(canvas)
-    added = membrane(patch, photo, region.mask)
+    added = membrane(patch, photo, region.mask, side)
     mixed = patch - photo
     if added is not None:
         mixed += added

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.edit.clip_calibration import boosted_changes
 from faceflex.edit.editor import OpenPhoto, Steps
 from faceflex.faces.align import invert, transform_points
 from faceflex.faces.landmark_pictures import CURVES
@@ -46,6 +47,11 @@ class ClipRequest:
         last = max(1, self.frames - 1)
         return [Shot(self.settings, mode, (), n / last) for n in range(self.frames)]
 
+    def shown(self, mode: int) -> Shot:
+        """Return the moment of a mode's clip at which its smile shows: the last, or the apex."""
+        loop = dict(self.settings).get("loop", 0.0) >= 0.5
+        return Shot(self.settings, mode, (), None if loop else 1.0)
+
     def still(self, mode: int, time: float) -> Shot:
         """Return the shot of a moment, 0 to 1."""
         return Shot(self.settings, mode, (), time)
@@ -57,6 +63,7 @@ def clip_frames(
     *,
     threads: int | None = None,
     draw: Callable[[Picture, Steps], Picture] | None = None,
+    boosts: Sequence[float] = (),
 ) -> Iterator[Picture]:
     """Render a clip, frame after frame; several at once, in threads.
 
@@ -70,20 +77,25 @@ def clip_frames(
         How many frames are rendered at once; one a core, at most four, by default.
     draw
         Draws on each frame, which is also given its changes.
+    boosts
+        By how much each face's smile is raised, as ``find_boosts`` of ``clip_calibration`` says;
+        not at all by default.
 
     Yields
     ------
     (H, W, 3) uint8. Outside the faces' masks, and before anything moves, the photo's own pixels.
     """
+    quicker = opened.for_clips()
 
     def frame(steps: Steps) -> Picture:
-        made = opened.compose(steps)
+        made = quicker.compose(steps)
         return made if draw is None else draw(made, steps)
 
     count = threads or max(1, min(4, default_jobs()))
     if len(opened.rgb) * opened.rgb.shape[1] > 12_000_000:
         count = 1  # Memory is bounded by how many frames are in flight.
-    tasks = (partial(frame, steps) for steps in opened.changes(shots))
+    changes = boosted_changes(opened, shots, boosts)
+    tasks = (partial(frame, steps) for steps in changes)
     yield from run_in_threads(tasks, count)
 
 

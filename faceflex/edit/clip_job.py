@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ from faceflex.edit.clip import (
     grid_frames,
     scaled_to,
 )
+from faceflex.edit.clip_calibration import boosted_changes, find_boosts
 from faceflex.edit.clip_options import ClipOptions, ClipResult, PlannedClip, planned_clips
 from faceflex.edit.editor import Editor, OpenPhoto, Steps
 from faceflex.errors import PhotoError, UsageError
@@ -98,18 +99,29 @@ def make_clips(
         if progress:
             progress(done, total)
 
+    boosts: dict[int, tuple[float, ...]] = {}
     for clip in plan:
         began = time.perf_counter()
+        for mode in clip.modes:
+            if mode not in boosts:
+                boosts[mode] = find_boosts(opened, options.request.shown(mode))
         shots = [options.request.still(m, options.still or 1.0) for m in clip.modes]
         provenance = _provenance(editor, clip, shots[0], options) if options.mark else None
         if options.still is None:
-            size = _write_clip(photo, source, opened, clip, provenance, options, advance)
+            size = _write_clip(photo, source, opened, clip, boosts, provenance, options, advance)
         else:
-            size = _write_still(photo, source, opened, clip, shots, provenance, options)
+            size = _write_still(photo, source, opened, clip, boosts, shots, provenance, options)
             advance()
         faces = [
-            {"index": face.face.index, "warnings": list(face.warnings), **dict(told)}
-            for face, told in zip(opened.faces, opened.describe(shots[0]), strict=True)
+            {
+                "index": face.face.index,
+                "warnings": list(face.warnings),
+                **dict(told),
+                "boost": boost,
+            }
+            for face, told, boost in zip(
+                opened.faces, opened.describe(shots[0]), boosts[clip.modes[0]], strict=True
+            )
         ]
         c2pa = "signed" if options.signer else "dropped" if photo.credentials else "none"
         yield ClipResult(
@@ -169,12 +181,17 @@ def _provenance(editor: Editor, clip: PlannedClip, shot: Any, options: ClipOptio
 
 
 def _frames(
-    opened: OpenPhoto, clip: PlannedClip, shots_of: Callable[[int], Any]
+    opened: OpenPhoto,
+    clip: PlannedClip,
+    boosts: Mapping[int, Sequence[float]],
+    shots_of: Callable[[int], Any],
 ) -> Iterator[Picture]:
     draw: Callable[[Picture, Steps], Picture] | None = None
     if clip.drawn:
         draw = partial(draw_landmarks, opened)
-    clips = [clip_frames(opened, shots_of(mode), draw=draw) for mode in clip.modes]
+    clips = [
+        clip_frames(opened, shots_of(mode), draw=draw, boosts=boosts[mode]) for mode in clip.modes
+    ]
     yield from clips[0] if len(clips) == 1 else grid_frames(clips)
 
 
@@ -183,6 +200,7 @@ def _write_clip(
     source: bytes | str,
     opened: OpenPhoto,
     clip: PlannedClip,
+    boosts: Mapping[int, Sequence[float]],
     provenance: Provenance | None,
     options: ClipOptions,
     advance: Callable[[], None],
@@ -201,10 +219,10 @@ def _write_clip(
             pick = np.linspace(0, len(shots) - 1, _SAMPLES).round().astype(int)
             return [shots[k] for k in pick]
 
-        samples = list(_frames(opened, clip, few))
+        samples = list(_frames(opened, clip, boosts, few))
 
     def counted() -> Iterator[Picture]:
-        for picture in _frames(opened, clip, request.shots):
+        for picture in _frames(opened, clip, boosts, request.shots):
             yield picture
             for _ in clip.modes:
                 advance()
@@ -247,6 +265,7 @@ def _write_still(
     source: bytes | str,
     opened: OpenPhoto,
     clip: PlannedClip,
+    boosts: Mapping[int, Sequence[float]],
     shots: Sequence[Any],
     provenance: Provenance | None,
     options: ClipOptions,
@@ -254,7 +273,7 @@ def _write_still(
     """Render and write a moment at full size, as edits are; return its width and height."""
     if len(shots) > 1:
         raise UsageError("`still` and `grid`: give one of them")
-    (steps,) = opened.changes(shots)
+    (steps,) = boosted_changes(opened, shots, boosts[clip.modes[0]])
     picture = opened.compose(steps)
     if clip.drawn:
         picture = draw_landmarks(opened, picture, steps)

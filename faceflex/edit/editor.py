@@ -6,6 +6,8 @@ It is given its parts, and knows nothing of models.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -141,6 +143,7 @@ class OpenPhoto:
     ) -> None:
         self.editor, self.rgb = editor, rgb
         self.detected, self.faces = tuple(detected), tuple(faces)
+        self._composer = editor.composer
         self._codes = editor.method.encode(self.faces, rgb)
 
     def shot(self, **settings: float) -> Shot:
@@ -268,5 +271,15 @@ class OpenPhoto:
         """Return the photo, (H, W, 3) uint8, with each face's changes made."""
         canvas = self.rgb.copy()
         for face, changes in zip(self.faces, steps, strict=True):
-            self.editor.composer.apply(canvas, face, changes)
+            self._composer.apply(canvas, face, changes)
         return canvas
+
+    def for_clips(self) -> OpenPhoto:
+        """Return this photo for frames of clips: rendered more quickly, and less exactly."""
+        quicker = copy(self)
+        quicker._composer = self.editor.composer.for_clips()
+        quicker.faces = tuple(
+            face if face.region is None else replace(face, region=face.region.for_clips())
+            for face in self.faces
+        )
+        return quicker

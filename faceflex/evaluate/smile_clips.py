@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from faceflex.compose.composer import Composer
 from faceflex.compose.content import Content, Scene
 from faceflex.edit.clip import ClipRequest, clip_frames
+from faceflex.edit.clip_calibration import boosted_changes, find_boosts
 from faceflex.edit.editor import Editor, OpenPhoto, Steps
 from faceflex.evaluate.edits import Instruments
 from faceflex.faces.align import invert, transform_points
@@ -33,6 +34,8 @@ class ClipMeasures:
     ----------
     mode
         The mode.
+    boost
+        By how much its smile was raised until the classifier saw it.
     smile_before, smile_after
         The classifier's score of a smile in the first and in the last frame.
     identity
@@ -46,6 +49,7 @@ class ClipMeasures:
     """
 
     mode: int
+    boost: float
     smile_before: float
     smile_after: float
     identity: float
@@ -97,11 +101,13 @@ def time_warping(a: Floats, b: Floats) -> float:
     return float(total[-1, -1] / max(len(a), len(b)))
 
 
-def landmark_motion(opened: OpenPhoto, request: ClipRequest, mode: int) -> Floats:
+def landmark_motion(
+    opened: OpenPhoto, request: ClipRequest, mode: int, boosts: Sequence[float] = ()
+) -> Floats:
     """Return how the first face's landmarks move over a clip, (T, 136) in pixels of the crop."""
     face = opened.faces[0]
     rows = []
-    for steps in opened.changes(request.shots(mode)):
+    for steps in boosted_changes(opened, request.shots(mode), boosts):
         points = face.landmarks
         for change in steps[0]:
             points = points if change.landmarks is None else change.landmarks
@@ -123,7 +129,13 @@ def modes_apart(
     """
     seeds = [open_with_seed(seed) for seed in (0, 1)]
     modes = range(request.modes + 1)
-    first, second = ([landmark_motion(opened, request, mode) for mode in modes] for opened in seeds)
+    first, second = (
+        [
+            landmark_motion(opened, request, mode, find_boosts(opened, request.shown(mode)))
+            for mode in modes
+        ]
+        for opened in seeds
+    )
     between = [time_warping(a, b) for a, b in combinations(first, 2)]
     within = [time_warping(a, b) for a, b in zip(first, second, strict=True)]
     return float(np.mean(between)), float(np.mean(within))
@@ -133,19 +145,21 @@ def measure_clip(
     opened: OpenPhoto, request: ClipRequest, mode: int, instruments: Instruments
 ) -> ClipMeasures:
     """Measure a mode's clip of the first face of a photo."""
-    face, shots = opened.faces[0], request.shots(mode)
-    frames = list(clip_frames(opened, shots))
+    face, shots, quicker = opened.faces[0], request.shots(mode), opened.for_clips()
+    boosts = find_boosts(opened, request.shown(mode))
+    frames = list(clip_frames(opened, shots, boosts=boosts))
     inside = np.zeros(opened.rgb.shape[:2], bool)
     region = face.region
     if region is not None:
         inside[region.top : region.bottom, region.left : region.right] = region.mask > 0
-    warped = [warp_alone(opened, steps) for steps in opened.changes(shots)]
+    steps_of = boosted_changes(opened, shots, boosts)
+    warped = [warp_alone(quicker, steps) for steps in steps_of]
     changed = np.zeros_like(inside)
     for frame in frames:
         changed |= (frame != opened.rgb).any(axis=2)
     before = instruments.measure(frames[0], face.face.points, _SMILING)
     back = invert(face.matrix)
-    moved = landmark_motion(opened, request, mode).reshape(-1, 68, 2)
+    moved = landmark_motion(opened, request, mode, boosts).reshape(-1, 68, 2)
     distances = []
     after = before
     for n in [*range(0, len(frames), _IDENTITY_STEP), len(frames) - 1]:
@@ -155,6 +169,7 @@ def measure_clip(
     flicker = second_difference(frames, inside) / max(second_difference(warped, inside), 1e-6)
     return ClipMeasures(
         mode,
+        boosts[0],
         before.score,
         after.score,
         max(distances),
@@ -165,19 +180,27 @@ def measure_clip(
 
 
 def speed_of(opened: OpenPhoto, request: ClipRequest) -> dict[str, float]:
-    """Return frames a second, after the first two, and what a frame takes of one core, in seconds.
+    """Return frames a second after the first two, and what a frame takes of one core, in seconds.
 
-    On a machine that has other things to do, the second says more.
+    On a machine that has other things to do, the second says more; and beside it what a frame takes
+    when it is rendered as photos are, and how much more that is.
     """
     shots = request.shots(0)
     frames = clip_frames(opened, shots)
     next(frames), next(frames)
     began, used = time.perf_counter(), time.process_time()
     count = sum(1 for _ in frames)
-    spent = time.process_time() - used
+    spent, elapsed = time.process_time() - used, time.perf_counter() - began
+    few = list(opened.changes(shots))[2 :: max(1, len(shots) // 10)]
+    used = time.process_time()
+    for steps in few:
+        opened.compose(steps)
+    full = (time.process_time() - used) / len(few)
     return {
-        "frames_a_second": count / (time.perf_counter() - began),
+        "frames_a_second": count / elapsed,
         "core_seconds_a_frame": spent / count,
+        "core_seconds_a_photo": full,
+        "ratio": full * count / max(spent, 1e-9),
     }
 
 

@@ -109,12 +109,47 @@ class CurveDistances:
         From the mean curve of the training's smiles of the style.
     real
         From another real smile of the style.
+    energy_drawn, energy_mean_curve, energy_real
+        Energy score of drawn smiles as a forecast of a real one, of the mean curve alone, and of
+        the training's smiles; lower is better.
     """
 
     drawn: float
     best_of_four: float
     mean_curve: float
     real: float
+    energy_drawn: float
+    energy_mean_curve: float
+    energy_real: float
+
+
+def energy_score(truth: Sequence[Floats], made: Sequence[Floats]) -> float:
+    """Return the mean energy score of forecasts (Gneiting and Raftery 2007; CRPS in one dimension).
+
+    It is the mean distance of what was made from the truth, less half of the mean distance between
+    two that were made: least where both are distributed alike, while the mean distance itself is
+    least where all are the same curve.
+
+    Parameters
+    ----------
+    truth, made
+        Curves, all of one shape; distances are root mean squares.
+
+    Examples
+    --------
+    >>> truth = [np.array([-1.0]), np.array([1.0])]
+    >>> energy_score(truth, truth), energy_score(truth, [np.array([0.0])])
+    (0.5, 1.0)
+    """
+    real, drawn = np.stack(truth), np.stack(made)
+    axes = tuple(range(1, real.ndim))
+
+    def distances(pool: Floats) -> float:
+        return float(
+            np.mean([np.sqrt(np.square(pool - one).mean(axis=axes)).mean() for one in drawn])
+        )
+
+    return distances(real) - distances(drawn) / 2
 
 
 def smooth_onset(curves: NDArray[np.floating]) -> Floats:
@@ -153,7 +188,45 @@ def curve_distances(
         return float(np.mean([[distance(t, m) for m in pool] for t in truth]))
 
     nearest = [min(distance(t, m) for m in group) for t in truth for group in groups]
-    return CurveDistances(usual(made), float(np.mean(nearest)), usual([mean]), usual(others))
+    return CurveDistances(
+        usual(made),
+        float(np.mean(nearest)),
+        usual([mean]),
+        usual(others),
+        *(energy_score(truth, pool) for pool in (made, [mean], others)),
+    )
+
+
+def distances_of_people(
+    clips: Sequence[SmileClip], count: int, seed: int = 0, rounds: int = 100
+) -> dict[str, list[float]]:
+    """Return how far the smiles of some people are from those of all others.
+
+    Parameters
+    ----------
+    clips
+        Smiles of a style.
+    count
+        Smiles that some people have, at least; people are drawn until they do.
+    seed, rounds
+        How often, and which.
+
+    Returns
+    -------
+    Median and 90th percentile of the Kolmogorov-Smirnov distance of each measure.
+    """
+    rows, people = table([c.curves for c in clips]), np.array([c.person for c in clips])
+    rng, found = np.random.default_rng((29, seed)), []
+    for _ in range(rounds):
+        chosen = np.zeros(len(rows), bool)
+        for person in rng.permutation(np.unique(people)):
+            chosen |= people == person
+            if chosen.sum() >= count:
+                break
+        found.append([ks_2samp(rows[chosen, k], rows[~chosen, k])[0] for k in range(rows.shape[1])])
+    names = [field.name for field in fields(SmileMeasures)]
+    middle, high = np.median(found, axis=0), np.percentile(found, 90, axis=0)
+    return {n: [float(m), float(h)] for n, m, h in zip(names, middle, high, strict=True)}
 
 
 def novelty(drawn: Sequence[SmileSequence], known: Sequence[SmileClip]) -> float:
@@ -217,6 +290,7 @@ def evaluate_dynamics(
             "ks_to_held_out": distances(tables[0], tables[1]),
             "ks_to_training": distances(tables[0], tables[2]),
             "ks_training_to_held_out": distances(tables[2], tables[1]),
+            "ks_of_some_people": distances_of_people(mine, len(real), seed),
             "style_accuracy_real": classifier.accuracy([c.curves for c in real], style),
             "style_accuracy_drawn": classifier.accuracy([s.curves for s in drawn], style),
             "curve_distance": {f.name: getattr(apart, f.name) for f in fields(apart)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -16,6 +16,8 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in luma (ITU-R BT.601)."""
 
 _COARSE_SPACING = 0.4  # Pixels of the crop between samples of a large region's coarse grid.
+_CLIP_SPACING = 1.0  # The same for the frames of clips: fields have a node every 2 pixels.
+_REMEMBERED = 1_000_000  # Pixels of a region up to which its coordinates are kept.
 
 FEATHER = 0.035
 """Width of the mask's feathered edge, as a fraction of the hull's larger side."""
@@ -33,6 +35,8 @@ class Region:
         (h, w) float32 in [0, 1]: 0 outside the hull, rising to 1 inside over its feathered edge.
     matrix
         (2, 3) similarity, region pixels to crop pixels.
+    spacing
+        Pixels of the crop between samples that suffice for a field smooth in the crop.
     """
 
     left: int
@@ -41,6 +45,7 @@ class Region:
     bottom: int
     mask: NDArray[np.float32]
     matrix: NDArray[np.float64]
+    spacing: float = _COARSE_SPACING
 
     @property
     def size(self) -> tuple[int, int]:
@@ -54,6 +59,16 @@ class Region:
 
     def coordinates(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return x and y, (h, w) float32 each, of the region's pixels in pixels of the crop."""
+        return self._places if self.mask.size <= _REMEMBERED else self._find_places()
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        places = self._find_places()
+        for array in places:
+            array.setflags(write=False)
+        return places
+
+    def _find_places(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         width, height = self.size
         across, down = np.arange(width), np.arange(height)[:, None]
         x, y = (row[0] * across + row[1] * down + row[2] for row in self.matrix)
@@ -66,7 +81,7 @@ class Region:
     @property
     def stride(self) -> int:
         """Pixels of the photo between samples that suffice for a field smooth in the crop."""
-        return max(1, int(_COARSE_SPACING / self.scale))
+        return max(1, int(self.spacing / self.scale))
 
     @cached_property
     def coarse(self) -> Region:
@@ -77,7 +92,11 @@ class Region:
         for axis, factor in enumerate((width / size[0], height / size[1])):
             matrix[:, 2] += self.matrix[:, axis] * (factor - 1) / 2
             matrix[:, axis] *= factor
-        return Region(0, 0, *size, self.mask, matrix)
+        return Region(0, 0, *size, self.mask, matrix, self.spacing)
+
+    def for_clips(self) -> Region:
+        """Return the region as frames of clips need it: smooth fields are sampled more coarsely."""
+        return replace(self, spacing=_CLIP_SPACING)
 
     def subregion(self, rows: slice, columns: slice) -> Region:
         """Return the part of the region with these rows and columns."""
@@ -85,7 +104,7 @@ class Region:
         matrix[:, 2] += matrix[:, :2] @ [columns.start, rows.start]
         left, top = self.left + columns.start, self.top + rows.start
         right, bottom = self.left + columns.stop, self.top + rows.stop
-        return Region(left, top, right, bottom, self.mask[rows, columns], matrix)
+        return Region(left, top, right, bottom, self.mask[rows, columns], matrix, self.spacing)
 
     def upsample(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """Upsample an image of :attr:`coarse` to the region's size (bicubic)."""

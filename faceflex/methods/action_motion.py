@@ -11,7 +11,7 @@ Shapes are compared after a similarity that lays nose and corners of the eyes on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ ACTIONS = ("corners", "opening", "cheeks")
 UNIT_OF_ACTION = (0, 2, 1)
 """Columns of (AU12, AU6, AU25) that drive the actions."""
 
-_MOST = (1.45, 8.5, 1.4)  # The largest corners', opening's and cheeks' amounts.
+_MOST = (1.45, 7.5, 0.9)  # The largest corners', opening's and cheeks' amounts.
 _ARCH = np.sqrt(np.clip(1 - np.abs(np.linspace(-1, 1, SAMPLES)) ** 2.5, 0, 1))
 _UNEVEN = 1.2  # Halves of a mouth that are as even as this are those of a face from the front.
 _NARROWEST = 0.35  # Half of a mouth, of one seen from the front.
@@ -79,6 +79,30 @@ class ActionMotion:
             )
         ]
         return np.stack(found, axis=-1)
+
+    def towards(
+        self, landmarks: Floats, shift: Floats, opened: float, share: float
+    ) -> ActionMotion:
+        """Return this motion with the corners' action nearer to a face's own way to its smile.
+
+        Parameters
+        ----------
+        landmarks
+            (68, 2) the face, in pixels of the crop.
+        shift
+            (68, 2) how its landmarks go to its usual smile.
+        opened
+            How far its lips part on the way, which is another action's.
+        share
+            Of its own way.
+        """
+        start, rigid = np.asarray(landmarks, np.float64), list(RIGID_LANDMARKS)
+        matrix = estimate_similarity(start[rigid], template()[rigid])
+        level = np.asarray(shift, np.float64) @ matrix[:, :2].T
+        own = level - opened * np.linalg.norm(matrix[:, 0]) * self.actions[1]
+        actions = self.actions.copy()
+        actions[0] += np.float32(share) * (np.float32(own) - actions[0])
+        return replace(self, actions=actions)
 
     def draw_kind(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw a kind of smile, (K,) standard deviations of its components."""

@@ -26,6 +26,7 @@ _DRAWN, _ROUNDS = 320, 25
 _SEED_SPREAD = 0.45  # How far a seed leads from a face's own smile, of the spread of codes.
 _APEX = 0.85  # Share of the largest AU12 from which on a smile is there.
 _HELD = 0.7  # After that it stays above this share.
+_FADING = 0.3  # In clips that end with the smile, it fades by this share of what it did.
 _OVER = 0.1  # Share of the apex below which a smile is over.
 _BLINK_GAP = 0.4  # Seconds that blinks are apart, at least.
 _BLINK_HALF = 0.2
@@ -99,7 +100,11 @@ class SmileSequence:
         au12 = self.curves[:, 0]
         fades = np.flatnonzero(au12[self.apex :] < _HELD * au12.max())
         last = self.apex + int(fades[0]) if len(fades) else len(au12)
-        return self.curves[: max(last, 1)]
+        curves = self.curves[: max(last, 1)].copy()
+        first = int(curves[:, 0].argmax())
+        later = curves[first:] - curves[first]
+        curves[first:] = curves[first] + np.where(later < 0, _FADING * later, later)
+        return curves
 
     @cached_property
     def _ending(self) -> Floats:

@@ -29,8 +29,10 @@ from faceflex.methods.attribute_styles import style_of
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
+from faceflex.methods.head_sway import head_sway, swayed
 from faceflex.methods.latent_steps import FaceCode
 from faceflex.methods.smile_sequences import MODES, SmileModes, SmileSequence
+from faceflex.methods.smile_targets import smile_targets
 
 if TYPE_CHECKING:
     from faceflex.models.smile_dynamics import SmileDynamics
@@ -42,19 +44,23 @@ CONTROLS = (
     Control("spontaneous", 0.0, 1.0, 1.0, "1 for a spontaneous smile, 0 for a posed one", "fair"),
     Control("loop", 0.0, 1.0, 0.0, "1 for a clip that goes back to rest", "good"),
     Control("seconds", 0.5, 10.0, 2.0, "Length of the clip", "good"),
+    Control("boost", 0.0, 1.0, 0.0, "By how much a smile is raised that would hardly show", "good"),
     Control("person", 0.0, 2.0**24, 0.0, "Whose smile: the same number, the same smile", "good"),
 )
 
-_STRENGTHS = (0.0, 0.75, 1.5)
+_STRENGTHS = (0.0, 1.1, 2.2)
 """Strengths of Smiling at which the face model's pictures are made; between, they are blended."""
-_SHADED = 1.4  # Strength of Smiling that a usual smile is shaded with.
+_SHADED, _DEEPER = 1.6, 0.4  # Strength of Smiling that a usual smile is shaded with; boosted, more.
 _STILL = 1e-3  # Amounts of motion below which nothing moves.
 _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and does.
 _NOTED = 0.5  # Smiles at first that are reported.
-_USUAL, _SPREAD, _NEARER = 1.0, 0.5, (0.9, 1.25)  # Corners' amounts that smiles are shown with.
+_USUAL, _SPREAD, _NEARER = 1.0, 0.5, (0.8, 1.2)  # Corners' amounts that smiles are shown with.
+_BROAD, _PARTED = 1.3, 6.0  # Corners' amounts and pixels between lips at a boosted smile's apex.
+_OWN = 0.5  # Share of this face's own motion, as its shape foretells it, in that of the corners.
 _LEFT = 0.25  # What is left to do to a face that smiles already.
 _OPEN, _OPEN_FIRST = 6.0, 1.0  # Pixels that lips part at most, for corners' amounts, and beyond.
 _TURNED = 0.5  # Of the motion, that a face turned far away does not make.
+_PARTING = (0.35, 1.0)  # Shares of a smile between which lips part that a boost parts.
 _SHUT = 1.0  # How far a blink shuts an eye.
 
 
@@ -72,6 +78,8 @@ class SmileCode:
         Its smile degree, and by how much a strength of 1 raises it; None when not known.
     age
         In years; None when not known.
+    motion
+        How this face moves.
     person
         Says whose face it is, unless a shot does.
     """
@@ -80,6 +88,7 @@ class SmileCode:
     pictures: NDArray[np.float32]
     degrees: tuple[float, float] | None
     age: float | None
+    motion: ActionMotion
     person: int
 
     @property
@@ -194,8 +203,21 @@ class SmileVideoMethod:
             low, high = (vectors.smile_degree(code.latent + s * smile) for s in (0, 1))
             degrees = None if low is None or high is None else (low, high - low)
             person = zlib.crc32(np.ascontiguousarray(code.face.landmarks).tobytes())
-            found.append(SmileCode(code, pictures, degrees, vectors.age(code.latent), person))
+            age, motion = vectors.age(code.latent), self._motion_of(code)
+            found.append(SmileCode(code, pictures, degrees, age, motion, person))
         return found
+
+    def _motion_of(self, code: FaceCode) -> ActionMotion:
+        """Return how a face moves: between everybody's way to a smile and its own."""
+        learned, face = self._faces.smile_motion, code.face
+        if learned is None:
+            return self.motion
+        shift = self._faces.vectors.landmark_shift(self._faces.vectors.mean("Smiling"))
+        goal, lips = smile_targets(
+            learned, face.landmarks, face.lips, 1.0, shift, certainty=code.smiles
+        )
+        opened = lips.gap - face.lips.gap
+        return self.motion.towards(face.landmarks, goal - face.landmarks, opened, _OWN)
 
     def modes(self, style: int) -> SmileModes:
         """Return the modes of a style: 0 posed, 1 spontaneous."""
@@ -231,8 +253,17 @@ class SmileVideoMethod:
         else:
             loop, seconds = settings.get("loop", 0.0) >= 0.5, settings.get("seconds", 2.0)
             units, shut = sequence.at(shot.time, seconds, loop=loop)
+        apex = self._apex(sequence)
         moved = self.motion.amounts_of(units) * intensity
-        moved[0] *= nearer_to_usual(float(self._apex(sequence)[0]))
+        moved[0] *= nearer_to_usual(float(apex[0]))
+        boost = float(np.clip(settings.get("boost", 0.0), 0, 1))
+        if boost:
+            reached = float(np.clip(self.motion.amounts_of(units)[0] / max(apex[0], 1e-6), 0, 1))
+            shown = apex[0] * nearer_to_usual(float(apex[0]))
+            moved[0] *= 1 + boost * max(0.0, _BROAD / max(shown, 1e-6) - 1)
+            missing = boost * max(0.0, _PARTED - float(apex[1]))
+            moved[1] += missing * intensity * smoothed(reached, *_PARTING)
+            apex[1] += missing
         moved *= 1 - (1 - _LEFT) * code.smiling
         # Teeth that are bared without a smile would be another expression.
         moved[1] = min(moved[1], _OPEN * moved[0] + _OPEN_FIRST)
@@ -242,7 +273,7 @@ class SmileVideoMethod:
             moved[1] = 0
         gap = code.code.face.lips.gap
         # Lips that are apart open as much less.
-        moved[1] *= float(np.clip(1 - gap / max(self._apex(sequence)[1] * intensity, 1e-6), 0, 1))
+        moved[1] *= float(np.clip(1 - gap / max(apex[1] * intensity, 1e-6), 0, 1))
         return moved, shut * _SHUT if intensity else 0.0
 
     def describe(self, code: SmileCode, shot: Shot) -> dict[str, object]:
@@ -265,12 +296,15 @@ class SmileVideoMethod:
 
     def _face_changes(self, code: SmileCode, shot: Shot) -> list[FaceChange]:
         amounts, shut = self.amounts(code, shot)
-        if float(np.abs(amounts).max()) < _STILL and shut < _STILL:
+        sway = _sway(code, shot)
+        if float(np.abs([*amounts, *sway]).max()) < _STILL and shut < _STILL:
             return []
         face = code.code.face
         kind = self._kind(code, shot)
-        landmarks, lips = self.motion.targets(face.landmarks, face.lips, amounts, kind)
-        strength = _SHADED * float(min(amounts[0], 1.2))
+        landmarks, lips = code.motion.targets(face.landmarks, face.lips, amounts, kind)
+        landmarks, lips = swayed(landmarks, lips, sway)
+        boost = float(np.clip(dict(shot.settings).get("boost", 0.0), 0, 1))
+        strength = (_SHADED + _DEEPER * boost) * float(min(amounts[0], 1.2))
         condition = {} if code.age is None else {"age": code.age}
         if code.degrees is not None:
             condition["smile"] = code.degrees[0] + code.degrees[1] * strength
@@ -296,6 +330,16 @@ def _person(code: SmileCode, shot: Shot) -> int:
     return code.person if named is None else int(named) * 256 + code.code.face.face.index
 
 
+def _sway(code: SmileCode, shot: Shot) -> tuple[float, float, float]:
+    """Return how far a face's head has moved at a shot's moment; not at all without one."""
+    settings = dict(shot.settings)
+    if shot.time is None or not settings.get("intensity", 0.0):
+        return 0.0, 0.0, 0.0
+    seconds = settings.get("seconds", 2.0)
+    rests = seconds if settings.get("loop", 0.0) >= 0.5 else None
+    return head_sway(_person(code, shot), shot.time * seconds, rests)
+
+
 def nearer_to_usual(apex: float) -> float:
     """Return by how much a smile's corners are moved farther, of how far they go at its apex.
 
@@ -310,6 +354,12 @@ def nearer_to_usual(apex: float) -> float:
     low, high = _NEARER
     wanted = min(max(_USUAL + _SPREAD * (apex - _USUAL), low), high)
     return wanted / max(apex, 1e-6)
+
+
+def smoothed(value: float, low: float, high: float) -> float:
+    """Return 0 up to ``low``, 1 from ``high`` on, and a smooth step between."""
+    t = min(1.0, max(0.0, (value - low) / (high - low)))
+    return t * t * (3 - 2 * t)
 
 
 def _blend(pictures: NDArray[np.float32], strength: float) -> NDArray[np.float32]:

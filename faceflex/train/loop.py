@@ -15,6 +15,7 @@ import torch
 
 from faceflex.errors import UsageError
 from faceflex.files import atomic_write
+from faceflex.models.device import computes_bfloat16
 from faceflex.train.batches import prefetch
 from faceflex.train.objective import Objective, TrainConfig
 from faceflex.train.training_log import TrainingLog
@@ -38,17 +39,8 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
 
 
 def pick_precision(device: torch.device) -> str:
-    """Return the precision to train in: bfloat16 only where matrix units compute in it.
-
-    CPUs have such units since AMX (autocast is 3 to 6 times faster there); AVX-512 BF16 alone gains
-    nothing, and without it autocast is emulated, 3 to 7 times slower than float32. NVIDIA's GPUs
-    have them since Ampere.
-    """
-    if device.type == "cpu":
-        fast = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    else:
-        fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return "bfloat16" if fast else "float32"
+    """Return the precision to train in: bfloat16 only where matrix units compute in it."""
+    return "bfloat16" if computes_bfloat16(device) else "float32"
 
 
 class Trainer:
