@@ -17,6 +17,7 @@ from faceflex.compose.transfer import Transferred, paste, transfer
 from faceflex.compose.warp import FaceWarp, estimate_warp
 from faceflex.errors import UsageError
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.vermilion import find_vermilion
 
 MODES = ("transfer", "difference", "paste")
 """How a change gets into the photo: it is transferred to the photo's own pixels, which move; only
@@ -135,7 +136,12 @@ class Composer:
             if self.mode == "difference":
                 change = replace(change, landmarks=None, style=TransferStyle(color=1.0))
             if change.landmarks is not None:
-                warp = estimate_warp(face.landmarks, change.landmarks, face.lips, change.lips)
+                border = None
+                if change.relaxed > 0:
+                    border = find_vermilion(canvas, face.face.points, face.lips)
+                warp = estimate_warp(
+                    face.landmarks, change.landmarks, face.lips, change.lips, border
+                )
             transferred = transfer(canvas, region, face.crop, change, warp, record=record)
         patch, warp = transferred.patch, transferred.warp
         new = np.zeros(patch.shape[:2] if record else (0, 0), np.float32)
