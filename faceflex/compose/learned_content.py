@@ -53,6 +53,7 @@ from faceflex.compose.mouth_maps import (
     mouth_maps,
 )
 from faceflex.compose.photo_detail import grain_like, upsample_sharp
+from faceflex.compose.smile_folds import soften_folds
 from faceflex.compose.warp import FaceWarp
 from faceflex.faces.infant import is_infant
 from faceflex.faces.lips import Lips
@@ -145,6 +146,7 @@ class LearnedContent:
         rng = np.random.default_rng((self._seed, person(warp)))
         mouth = (draw_mouth(rng, warp), measure_light(scene)) if cut else None
         made = self._render_window(seen, scene, mouth)
+        made = soften_folds(made, warp.targets, scene.change.relaxed)
         change = rendered * window_to_region(made - seen, region.subregion(rows, columns))
         pixels = (scene.patch if cut else photo_teeth)[at] + change
         weight = np.zeros(pixels.shape[:2], np.float32)
