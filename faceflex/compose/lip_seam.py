@@ -23,7 +23,7 @@ from faceflex.compose.mouth_light import MouthLight
 from faceflex.compose.photo_detail import grain_like
 from faceflex.faces.align import invert
 from faceflex.faces.lips import Lips
-from faceflex.faces.region import Region
+from faceflex.faces.region import LUMA, Region
 
 ROWS, COLUMNS = 48, 160
 """Size of an unrolled seam."""
@@ -45,6 +45,9 @@ _FAR_FADE = 1.2  # The same at the corners.
 _USUAL = (4.5, 7.0)  # Thickness of the lips that the exemplars show; thinner ones show less.
 _THINNEST = 0.45
 _BLUR = 0.3  # Of the exemplars, in pixels of the crop.
+_END, _END_FADE = 0.5, 4.0  # The seam ends beyond the corners, and fades over this way to them.
+_DARKEST, _SCATTERED = 0.5, 0.5  # Percentile of the face's luma; share of it that is no shade.
+_LEAST_DEPTH = 0.25  # Of the darkness that is left in the flattest light.
 _PARTED = (0.8, 1.8)  # Gaps between which the seam gives way to a mouth that is open.
 
 Floats = NDArray[np.float32]
@@ -151,17 +154,35 @@ def lay_seam(
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    # Haze lifts what is black, and the photo's blur spreads it.
-    black = 255 * light.black
-    made = np.float32(black + (colors - black) * ratio)
+    # Towards the corners it fades. Haze, and light from everywhere, lift what is dark: the darkest
+    # of this face, its pupils and nostrils, tell how far. The photo's blur spreads it.
+    inside = np.minimum(x - left, right - x)
+    ratio = 1 + (ratio - 1) * _smooth_step((inside + _END) / _END_FADE)[:, :, None]
+    luma = np.maximum(colors @ LUMA, 1)[:, :, None]
+    least = np.minimum(_darkest(scene) / luma, 1 - _LEAST_DEPTH)
+    ratio = ratio.mean(axis=2, keepdims=True) if light.saturation == 0 else ratio
+    dark = np.minimum(ratio, 1)
+    made = np.float32(colors * (ratio - dark + least + (1 - least) * dark))
     blur = float(np.sqrt(max(light.blur**2 - (_BLUR / scene.region.scale) ** 2, 0)))
     if blur > 0.3:
         made = cv2.GaussianBlur(made, (0, 0), blur)
     made += grain_like(scene.patch, scene.region, targets, scene.blur, *at)
     beyond = np.maximum(np.maximum(left - x, x - right), 0)
     away = np.hypot(np.maximum(np.abs(apart) - _CORE, 0) / _FADE, beyond / _FAR_FADE)
-    rise = np.clip(1 - away, 0, 1)
-    return made, np.float32(rise * rise * (3 - 2 * rise))
+    return made, _smooth_step(1 - away)
+
+
+def _smooth_step(t: Floats) -> Floats:
+    """Return 0 below 0, 1 above 1, and a smooth step between."""
+    t = np.clip(t, 0, 1)
+    return np.float32(t * t * (3 - 2 * t))
+
+
+def _darkest(scene: Scene) -> float:
+    """Return the luma, 0 to 255, of what is darkest in the face, less what no lens scatters."""
+    stride = max(1, int(0.5 / scene.region.scale))
+    face = scene.photo[::stride, ::stride][scene.region.mask[::stride, ::stride] > 0.5]
+    return _SCATTERED * float(np.percentile(face @ LUMA, _DARKEST)) if len(face) else 0.0
 
 
 def _thickness(scene: Scene, x: Floats, y: Floats) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from faceflex.faces.region import LUMA
 _FOLD, _CHEEK, _LID = 0.6, 0.4, 0.4
 _FINEST, _MIDDLE, _COARSEST = 0.5, 4.0, 9.0  # Standard deviations, pixels of the crop.
 _COARSE = 0.6  # Of the coarser half, which holds tone as well, so much less is taken.
-_DEEP = 0.45  # Log brightness: what is darker or brighter is no fold but glasses, hair, a beard.
+_DEEP = 0.8  # Log brightness: what is darker or brighter is no fold but glasses, hair, a beard.
 _DARK = 8.0  # Of 255: noise in what is darker is no fold either.
 
 Floats = NDArray[np.float32]
