@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from faceflex.compose.content_window import SCALE, to_window, window_coordinates
 from faceflex.faces.landmark_groups import LEFT_EYE, RIGHT_EYE
-from faceflex.faces.region import LUMA
 
 # What of folds is taken away when all of a smile is: nasolabial folds and those beside the mouth,
 # cheeks, lower lids.
-_FOLD, _CHEEK, _LID = 0.6, 0.4, 0.4
+_FOLD, _CHEEK, _LID = 0.65, 0.4, 0.4
 _FINEST, _MIDDLE, _COARSEST = 0.5, 4.0, 9.0  # Standard deviations, pixels of the crop.
 _COARSE = 0.6  # Of the coarser half, which holds tone as well, so much less is taken.
 _DEEP = 0.8  # Log brightness: what is darker or brighter is no fold but glasses, hair, a beard.
@@ -47,12 +46,12 @@ def soften_folds(picture: Floats, landmarks: Floats, share: float) -> Floats:
     if share <= 0:
         return picture
     known = _skin(landmarks)
-    depth = np.log(np.maximum(picture @ LUMA, 0) + np.float32(_DARK))
+    depth = np.log(np.maximum(picture, 0) + np.float32(_DARK))
     fine, middle, coarse = (_blur(depth, known, s) for s in (_FINEST, _MIDDLE, _COARSEST))
     folds = fine - middle + np.float32(_COARSE) * (middle - coarse)
     folds /= 1 + (np.abs(folds) / np.float32(_DEEP)) ** 4
     weight = np.float32(min(share, 1.0)) * fold_weight(landmarks) * known
-    return np.asarray(picture * np.exp(-weight * folds)[:, :, None], np.float32)
+    return np.asarray(picture * np.exp(-weight[:, :, None] * folds), np.float32)
 
 
 def fold_weight(landmarks: Floats) -> Floats:
@@ -110,8 +109,8 @@ def _skin(landmarks: Floats) -> Floats:
 
 
 def _blur(picture: Floats, known: Floats, sigma: float) -> Floats:
-    """Blur (h, w) by a standard deviation in pixels of the crop, over what is known."""
+    """Blur (h, w, 3) by a standard deviation in pixels of the crop, over what is known."""
     width = sigma * SCALE
-    total = cv2.GaussianBlur(picture * known, (0, 0), width)
-    share = cv2.GaussianBlur(known, (0, 0), width)
+    total = cv2.GaussianBlur(picture * known[:, :, None], (0, 0), width)
+    share = cv2.GaussianBlur(known, (0, 0), width)[:, :, None]
     return np.where(share > 0.02, total / np.maximum(share, 0.02), picture).astype(np.float32)
