@@ -15,9 +15,9 @@ from faceflex.faces.vermilion import Vermilion
 
 # Thickness grows by the ratio of widths to these powers: medians of 66 pairs (FEI, London).
 _UPPER, _LOWER = 0.7, 0.45
-# At a ninth of the width from the corners the upper lip grows by this many pixels of the crop more,
-# times the share by which the mouth becomes narrower.
-_AT_CORNERS, _CORNER, _SPREAD = 2.4, 0.12, 0.09
+# Near the corners the upper and the lower lip grow by this many pixels of the crop more, times the
+# share by which the mouth becomes narrower.
+_AT_CORNERS, _CORNER, _SPREAD = (3.0, 2.0), 0.12, 0.09
 _COLUMNS = np.linspace(4, 60, 9).round().astype(int)
 
 Floats = NDArray[np.float32]
@@ -49,16 +49,19 @@ def border_targets(
     place = (x - landmarks[48, 0]) / old
     to_x = targets[48, 0] + place * new
     near = np.minimum(np.abs(place - _CORNER), np.abs(place - 1 + _CORNER))
-    corner = _AT_CORNERS * narrower * np.exp(-((near / _SPREAD) ** 2) / 2)
+    corner = narrower * np.exp(-((near / _SPREAD) ** 2) / 2)
     result = []
     for edge, y, power, more, sign in (
-        ("upper", border.upper, _UPPER, corner, -1),
-        ("lower", border.lower, _LOWER, 0 * corner, 1),
+        ("upper", border.upper, _UPPER, _AT_CORNERS[0], -1),
+        ("lower", border.lower, _LOWER, _AT_CORNERS[1], 1),
     ):
         inner = np.interp(x, before.x, getattr(before, edge))
         thick = np.maximum(sign * (y[_COLUMNS] - inner), 0)
         goal = np.interp(to_x, after.x, getattr(after, edge))
-        grown = thick * (1 - narrower) ** -power + more
+        # Across the lip, not down: beside an open mouth it runs steeply.
+        steep = np.gradient((inner + y[_COLUMNS]) / 2, x)
+        thick = thick * np.hypot(1, np.gradient(goal, to_x)) / np.hypot(1, steep)
+        grown = thick * (1 - narrower) ** -power + more * corner
         result.append(
             (
                 np.float32(np.stack([x, y[_COLUMNS]], axis=1)),

@@ -41,6 +41,8 @@ _BESIDE = np.float32((1.5, 1.9, 2.3, 2.7, 3.0))  # Where lips have their own col
 _STEADY = 5.0  # Columns (of 96) over which that color varies.
 _SAMPLES = 96
 _CORE, _FADE = 0.8, 1.5  # Pixels of the crop around the line that are new, and over which they fade.
+# Up to here, teeth or shadows that contours have left over are replaced: what differs by these logs.
+_LEFT_OVER, _WRONG = 2.2, 0.25
 _FAR_FADE = 1.2  # The same at the corners.
 _USUAL = (4.5, 7.0)  # Thickness of the lips that the exemplars show; thinner ones show less.
 _THINNEST = 0.45
@@ -86,7 +88,7 @@ def side_colors(picture: Floats, region: Region, line: tuple[Floats, Floats], re
     down = y + side * reach * _BESIDE[:, None]
     mx, my = (np.float32(r[0] * across + r[1] * down + r[2]) for r in invert(region.matrix))
     seen = cv2.remap(picture, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    mean = seen.mean(axis=0)[None]
+    mean = np.median(seen, axis=0)[None]
     return cv2.GaussianBlur(mean, (0, 0), steady, borderType=cv2.BORDER_REPLICATE)[0]
 
 
@@ -169,7 +171,11 @@ def lay_seam(
     made += grain_like(scene.patch, scene.region, targets, scene.blur, *at)
     beyond = np.maximum(np.maximum(left - x, x - right), 0)
     away = np.hypot(np.maximum(np.abs(apart) - _CORE, 0) / _FADE, beyond / _FAR_FADE)
-    return made, _smooth_step(1 - away)
+    own = np.maximum(patch[at] @ LUMA, 1) / np.maximum(made @ LUMA, 1)
+    wrong = _smooth_step((np.abs(np.log(own)) - _WRONG) / _WRONG)
+    wrong = cv2.GaussianBlur(wrong, (0, 0), 0.4 / scene.region.scale)
+    near = _smooth_step((_LEFT_OVER - np.abs(apart)) + 0.5) * _smooth_step(1 - beyond / _FAR_FADE)
+    return made, np.maximum(_smooth_step(1 - away), wrong * near)
 
 
 def _smooth_step(t: Floats) -> Floats:

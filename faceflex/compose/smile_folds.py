@@ -103,7 +103,8 @@ def _skin(landmarks: Floats) -> Floats:
 
     fill(landmarks[:27], 1)
     skin = cv2.erode(skin, np.ones((7, 7), np.uint8), borderValue=1)
-    for points, grow in ((landmarks[48:60], 0.8), (landmarks[30:36], 0.8), (landmarks[RIGHT_EYE], 1.5), (landmarks[LEFT_EYE], 1.5)):
+    lips = [*range(49, 54), *range(55, 60), 60, 64]  # Not their corners, where folds begin.
+    for points, grow in ((landmarks[lips], 0.8), (landmarks[30:36], 0.8), (landmarks[RIGHT_EYE], 1.5), (landmarks[LEFT_EYE], 1.5)):
         fill(points, 0, grow)
     return np.float32(skin)
 
