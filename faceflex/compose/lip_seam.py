@@ -186,7 +186,7 @@ def _smooth_step(t: Floats) -> Floats:
 
 def _darkest(scene: Scene) -> float:
     """Return the luma, 0 to 255, of what is darkest in the face, less what no lens scatters."""
-    stride = max(1, int(0.5 / scene.region.scale))
+    stride = max(1, int(1 / scene.region.scale))
     face = scene.photo[::stride, ::stride][scene.region.mask[::stride, ::stride] > 0.5]
     return _SCATTERED * float(np.percentile(face @ LUMA, _DARKEST)) if len(face) else 0.0
 
