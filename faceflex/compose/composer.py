@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from faceflex.compose.change import FaceChange, TransferStyle
 from faceflex.compose.content import ContentRenderer, Scene
 from faceflex.compose.eyelids import lower_lids
+from faceflex.compose.lip_borders import widen_opening
 from faceflex.compose.mouth_interior import MouthExemplars
 from faceflex.compose.seamless_clone import seamless_clone
 from faceflex.compose.transfer import Transferred, paste, transfer
@@ -136,12 +137,11 @@ class Composer:
             if self.mode == "difference":
                 change = replace(change, landmarks=None, style=TransferStyle(color=1.0))
             if change.landmarks is not None:
-                border = None
-                if change.relaxed > 0:
-                    border = find_vermilion(canvas, face.face.points, face.lips)
-                warp = estimate_warp(
-                    face.landmarks, change.landmarks, face.lips, change.lips, border
-                )
+                lips, goal, border = face.lips, change.lips, None
+                if change.relaxed > 0 and goal is not None:
+                    lips, goal = widen_opening(lips, goal, face.landmarks)
+                    border = find_vermilion(canvas, face.face.points, lips)
+                warp = estimate_warp(face.landmarks, change.landmarks, lips, goal, border)
             transferred = transfer(canvas, region, face.crop, change, warp, record=record)
         patch, warp = transferred.patch, transferred.warp
         new = np.zeros(patch.shape[:2] if record else (0, 0), np.float32)

@@ -7,10 +7,11 @@ narrower they become thicker, and the upper one gets back what the smile drew th
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.lips import Lips
+from faceflex.faces.lips import SAMPLES, Lips, lips_from_landmarks
 from faceflex.faces.vermilion import Vermilion
 
 # Thickness grows by the ratio of widths to these powers: medians of 66 pairs (FEI, London).
@@ -18,10 +19,39 @@ _UPPER, _LOWER = 0.7, 0.45
 # Near the corners the upper and the lower lip grow by this many pixels of the crop more, times the
 # share by which the mouth becomes narrower.
 _AT_CORNERS, _CORNER, _SPREAD = (3.0, 2.0), 0.12, 0.09
+_WIDER = 1.5  # Pixels of the crop by which landmarks widen an opening at most.
 _COLUMNS = np.linspace(4, 60, 9).round().astype(int)
 
 Floats = NDArray[np.float32]
 Borders = tuple[tuple[Floats, Floats], tuple[Floats, Floats]]
+
+
+def widen_opening(before: Lips, after: Lips, landmarks: Floats) -> tuple[Lips, Lips]:
+    """Return lips that close, with all of the opening that either contours or landmarks see.
+
+    Where teeth are like lips, a contour may run across them; what it leaves over would become a
+    part of the closed lips. A pixel of lip less does no harm, for lips keep their thickness.
+
+    Parameters
+    ----------
+    before, after
+        The inner lips in the photo, and where they go.
+    landmarks
+        (68, 2) in the photo.
+    """
+    if not before.open:
+        return before, after
+    rough = lips_from_landmarks(landmarks)
+    upper, lower = (np.interp(before.x, rough.x, e) for e in (rough.upper, rough.lower))
+    up = np.clip(before.upper - upper, 0, _WIDER)
+    down = np.clip(lower - before.lower, 0, _WIDER)
+    inside = np.minimum(1, np.minimum(np.arange(SAMPLES), np.arange(SAMPLES)[::-1]) / 4)
+    up, down = (cv2.GaussianBlur(np.float32(v * inside)[None], (0, 0), 1.5)[0] for v in (up, down))
+    left = np.clip((after.lower - after.upper) / np.maximum(before.lower - before.upper, 0.3), 0, 1)
+    return (
+        Lips(before.x, np.float32(before.upper - up), np.float32(before.lower + down)),
+        Lips(after.x, np.float32(after.upper - left * up), np.float32(after.lower + left * down)),
+    )
 
 
 def border_targets(
