@@ -59,6 +59,8 @@ class FaceChange:
         What a content renderer is told about the face to be, such as its smile degree or age.
     eyes_shut
         How far the upper lids come down over the eyes: 0 as they are, 1 shut.
+    relaxed
+        Share of a smile, 0 to 1, that is taken away: lips keep their thickness, and folds go.
     """
 
     before: NDArray[np.float32]
@@ -68,3 +70,4 @@ class FaceChange:
     style: TransferStyle = TransferStyle()
     condition: Mapping[str, float] = field(default_factory=dict)
     eyes_shut: float = 0.0
+    relaxed: float = 0.0

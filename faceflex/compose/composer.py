@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from faceflex.compose.change import FaceChange, TransferStyle
 from faceflex.compose.content import ClipRenderer, ContentRenderer, Scene
 from faceflex.compose.eyelids import lower_lids
+from faceflex.compose.lip_borders import widen_opening
 from faceflex.compose.mouth_interior import MouthExemplars
 from faceflex.compose.seamless_clone import WORK_SIDE, seamless_clone
 from faceflex.compose.transfer import Transferred, paste, transfer
 from faceflex.compose.warp import FaceWarp, estimate_warp
 from faceflex.errors import UsageError
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.vermilion import find_vermilion
 
 MODES = ("transfer", "difference", "paste")
 """How a change gets into the photo: it is transferred to the photo's own pixels, which move; only
@@ -150,7 +152,11 @@ class Composer:
             if self.mode == "difference":
                 change = replace(change, landmarks=None, style=TransferStyle(color=1.0))
             if change.landmarks is not None:
-                warp = estimate_warp(face.landmarks, change.landmarks, face.lips, change.lips)
+                lips, goal, border = face.lips, change.lips, None
+                if change.relaxed > 0 and goal is not None:
+                    lips, goal = widen_opening(lips, goal, face.landmarks)
+                    border = find_vermilion(canvas, face.face.points, lips)
+                warp = estimate_warp(face.landmarks, change.landmarks, lips, goal, border)
             transferred = transfer(canvas, region, face.crop, change, warp, record=record)
         patch, warp = transferred.patch, transferred.warp
         new = np.zeros(patch.shape[:2] if record else (0, 0), np.float32)

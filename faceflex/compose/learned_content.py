@@ -32,6 +32,7 @@ from faceflex.compose.content_window import (
     window_in,
     window_to_region,
 )
+from faceflex.compose.lip_seam import lay_seam, seam_share
 from faceflex.compose.lips_motion import between, mouth_middle, window
 from faceflex.compose.mouth_codes import MouthCodes
 from faceflex.compose.mouth_exemplars import MouthKind
@@ -52,6 +53,7 @@ from faceflex.compose.mouth_maps import (
     mouth_maps,
 )
 from faceflex.compose.photo_detail import grain_like, upsample_sharp
+from faceflex.compose.smile_folds import soften_folds
 from faceflex.compose.warp import FaceWarp
 from faceflex.faces.infant import is_infant
 from faceflex.faces.lips import Lips
@@ -149,6 +151,7 @@ class LearnedContent:
         rng = np.random.default_rng((self._seed, person(warp)))
         mouth = (draw_mouth(rng, warp), measure_light(scene)) if cut else None
         made = self._render_window(seen, scene, mouth)
+        made = soften_folds(made, warp.targets, scene.change.relaxed)
         change = rendered * window_to_region(made - seen, region.subregion(rows, columns))
         pixels = (scene.patch if cut else photo_teeth)[at] + change
         weight = np.zeros(pixels.shape[:2], np.float32)
@@ -165,6 +168,15 @@ class LearnedContent:
                 teeth, share = render_teeth(scene, kind, light, inner)
                 content += share[:, :, None] * (teeth - content)
             content += np.float32(kept) * (photo_teeth[inner] + change[part] - content)
+            met = seam_share(before, after)
+            if met > 0:  # Lips that come to meet are the photo's own, but for the line between.
+                moved = scene.patch.copy()
+                moved[at] += change
+                seam, where = lay_seam(scene, moved, inner, light, person(warp))
+                own = moved[inner]
+                seam = own + where[:, :, None] * (seam - own)
+                content += np.float32(met) * (seam - content)
+                hole = np.maximum(hole, np.float32(met))
             pixels[part] += hole[:, :, None] * (content - pixels[part])
             weight[part] = hole * np.float32(1 - kept)
         return Content(rows, columns, pixels, weight)

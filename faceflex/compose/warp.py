@@ -17,10 +17,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.compose.lip_borders import border_targets
 from faceflex.compose.lips_motion import move_lips_with, side
 from faceflex.faces.align import SIZE
+from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import SAMPLES, Lips, lips_from_landmarks
 from faceflex.faces.mask import face_outline, fill_hull
+from faceflex.faces.vermilion import Vermilion
 
 UPPER_FACE, LOWER_FACE = tuple(range(17, 55)), (*range(17, 49), *range(54, 60))
 """Landmarks that each field follows: with the upper lip, and with the lower one. The inner lips
@@ -179,6 +182,7 @@ def estimate_warp(
     targets: NDArray[np.floating],
     lips: Lips | None = None,
     lip_targets: Lips | None = None,
+    border: Vermilion | None = None,
 ) -> FaceWarp:
     """Estimate how a face moves when its landmarks do.
 
@@ -191,6 +195,9 @@ def estimate_warp(
         The inner lips, where they are known better than from the landmarks.
     lip_targets
         Where they go; as their landmarks do, by default.
+    border
+        The borders of the red of the lips, which then follow the inner lips
+        (:mod:`.lip_borders`); their landmarks are not asked.
 
     Returns
     -------
@@ -219,12 +226,23 @@ def estimate_warp(
             goal = start + np.float32(share) * (end - start)
             after = _part_way(before, final, share)
         fields = []
-        for group, edge in ((UPPER_FACE, "upper"), (LOWER_FACE, "lower")):
+        borders = border_targets(border, before, after, start, goal) if border else (None, None)
+        for group, edge, outer in (
+            (UPPER_FACE, "upper", borders[0]),
+            (LOWER_FACE, "lower", borders[1]),
+        ):
+            if outer is not None:
+                group = tuple(k for k in group if k in OUTER_MOUTH_CORNERS or k < 48)
             to, source = (
                 np.concatenate(
-                    [p[list(group)], np.stack([m.x, getattr(m, edge)], axis=1)[_COLUMNS], anchors]
+                    [
+                        p[list(group)],
+                        np.stack([m.x, getattr(m, edge)], axis=1)[_COLUMNS],
+                        *([] if outer is None else [outer[which]]),
+                        anchors,
+                    ]
                 )
-                for p, m in ((goal, after), (start, before))
+                for p, m, which in ((goal, after, 1), (start, before, 0))
             )
             fields.append(backward_field(to, source) * rest)
         if min(float(jacobian(f).min()) for f in fields) >= _MIN_JACOBIAN:

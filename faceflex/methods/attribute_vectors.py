@@ -282,8 +282,13 @@ class AttributeVectorMethod:
             after = _to_template(next(decoded), code.to_template)
             landmarks, lips = self._targets(code, step)
             condition = self.condition(code, latent)
-            style = step.style.transfer
-            changes.append(FaceChange(before, after, landmarks, lips, style, condition))
+            style, smile = step.style.transfer, step.smile
+            relaxed = min(1.0, max(0.0, -smile.strength)) * code.smiles if smile else 0.0
+            changes.append(
+                FaceChange(
+                    before, after, landmarks, lips, style, condition, relaxed=relaxed
+                )
+            )
             before = after
         return changes
 

@@ -1,0 +1,199 @@
+"""How lips meet that were apart: the dark line between them, and the shade beside it.
+
+Lips that close have never been seen together in the photo. What there is of them is kept: the
+photo's own lips are moved until they meet (:mod:`.lip_borders`). Around the line itself, where
+contours are off by a pixel and teeth would shine through, their color is that of the lips a little
+away from it, times how much darker closed lips are there: the upper lip turns inwards and away from
+the light, the lower one towards it. ``assets/seams.webp`` holds that ratio, unrolled from corner to
+corner, of six people of the Face Research Lab London Set (CC BY 4.0; ``python -m
+faceflex.train.seams``).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.compose.content import Scene
+from faceflex.compose.mouth_light import MouthLight
+from faceflex.compose.photo_detail import grain_like
+from faceflex.faces.align import invert
+from faceflex.faces.lips import Lips
+from faceflex.faces.region import LUMA, Region
+
+ROWS, COLUMNS = 48, 160
+"""Size of an unrolled seam."""
+
+REACH = 3.0
+"""Pixels of the crop above and below the line that it shows."""
+
+ENDS = 1.0
+"""Pixels of the crop beyond the corners that it shows."""
+
+UNIT = 128.0
+"""The value that stands for the lips' own brightness."""
+
+_BESIDE = np.float32((1.5, 1.9, 2.3, 2.7, 3.0))  # Where lips have their own color.
+_STEADY = 5.0  # Columns (of 96) over which that color varies.
+_SAMPLES = 96
+_CORE, _FADE = 0.8, 1.5  # Pixels of the crop around the line that are new, and over which they fade.
+# Up to here, teeth or shadows that contours have left over are replaced: what differs by these logs.
+_LEFT_OVER, _WRONG = 2.2, 0.25
+_FAR_FADE = 1.2  # The same at the corners.
+_USUAL = (4.5, 7.0)  # Thickness of the lips that the exemplars show; thinner ones show less.
+_THINNEST = 0.45
+_BLUR = 0.3  # Of the exemplars, in pixels of the crop.
+_END, _END_FADE = 0.5, 4.0  # The seam ends beyond the corners, and fades over this way to them.
+_DARKEST, _SCATTERED = 0.5, 0.5  # Percentile of the face's luma; share of it that is no shade.
+_LEAST_DEPTH = 0.25  # Of the darkness that is left in the flattest light.
+_PARTED = (0.8, 1.8)  # Gaps between which the seam gives way to a mouth that is open.
+
+Floats = NDArray[np.float32]
+
+
+@cache
+def seams() -> Floats:
+    """Return the exemplars, (6, 48, 160, 3): how bright lips are, relative to those beside."""
+    data = resources.files("faceflex.assets").joinpath("seams.webp").read_bytes()
+    atlas = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    ratio = np.float32(cv2.cvtColor(atlas, cv2.COLOR_BGR2RGB)) / np.float32(UNIT)
+    return ratio.reshape(-1, ROWS, COLUMNS, 3)
+
+
+def side_colors(picture: Floats, region: Region, line: tuple[Floats, Floats], reach: float,
+                side: int, steady: float = _STEADY) -> Floats:
+    """Return the color (n, 3) of a lip beside the line x, y (n,) along which it meets the other.
+
+    Parameters
+    ----------
+    picture
+        (h, w, 3) the region.
+    region
+        Where it is.
+    line
+        x and y, in pixels of the crop.
+    reach
+        Scale of the distances at which it is looked at.
+    side
+        -1 the upper lip, 1 the lower one.
+    steady
+        Standard deviation over which it varies, in columns.
+    """
+    x, y = line
+    across = np.broadcast_to(x, (len(_BESIDE), len(x)))
+    down = y + side * reach * _BESIDE[:, None]
+    mx, my = (np.float32(r[0] * across + r[1] * down + r[2]) for r in invert(region.matrix))
+    seen = cv2.remap(picture, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mean = np.median(seen, axis=0)[None]
+    return cv2.GaussianBlur(mean, (0, 0), steady, borderType=cv2.BORDER_REPLICATE)[0]
+
+
+def seam_share(before: Lips, after: Lips) -> float:
+    """Return how far lips that were apart now meet, 0 to 1."""
+    if not before.open or after.gap >= before.gap:
+        return 0.0
+    low, high = _PARTED
+    return float(np.clip((high - after.gap) / (high - low), 0, 1))
+
+
+def lay_seam(
+    scene: Scene, patch: Floats, at: tuple[slice, slice], light: MouthLight, kind: int
+) -> tuple[Floats, Floats]:
+    """Return lips that meet (h', w', 3), and where they are new (h', w'), 0 to 1.
+
+    Parameters
+    ----------
+    scene
+        The scene.
+    patch
+        (h, w, 3) float32 in 0 to 255: the whole region, its pixels moved.
+    at
+        The rows and columns that hold the mouth.
+    light
+        How the photo shows it.
+    kind
+        Whose seam; any number.
+    """
+    lips, targets, x, y = scene.warp.after, scene.warp.targets, scene.x[at], scene.y[at]
+    left, right = (float(targets[k, 0]) for k in (48, 54))
+    line_x = np.linspace(left, right, _SAMPLES, dtype=np.float32)
+    ends = [left, *lips.x[1:-1], right]
+    heights = [float(targets[48, 1]), *lips.midline[1:-1], float(targets[54, 1])]
+    line_y = np.float32(np.interp(line_x, ends, heights))
+    line_y = cv2.GaussianBlur(line_y[None], (0, 0), 2.0, borderType=cv2.BORDER_REPLICATE)[0]
+    upper, lower = (
+        float(np.clip(t / usual, _THINNEST, 1.0))
+        for t, usual in zip(_thickness(scene, line_x, line_y), _USUAL, strict=True)
+    )
+    sides = [
+        side_colors(patch, scene.region, (line_x, line_y), k, s)
+        for k, s in ((upper, -1), (lower, 1))
+    ]
+    place = np.clip((x - left) / (right - left), 0, 1)
+    apart = y - np.interp(x, line_x, line_y)
+    apart = np.float32(apart / np.where(apart < 0, upper, lower))
+    column = np.float32(place * (_SAMPLES - 1))
+    row = np.zeros_like(column)
+    above, below = (
+        cv2.remap(c[None], column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for c in sides
+    )
+    share = np.clip((apart + _BESIDE[0]) / (2 * _BESIDE[0]), 0, 1)[:, :, None]
+    colors = above + share * (below - above)
+    exemplars = seams()
+    exemplar = exemplars[kind % len(exemplars)]
+    if kind // len(exemplars) % 2:
+        exemplar = exemplar[:, ::-1]
+    span = right - left + 2 * ENDS
+    ratio = cv2.remap(
+        np.ascontiguousarray(exemplar),
+        np.float32((x - left + ENDS) / span * COLUMNS - 0.5),
+        np.float32((apart + REACH) / (2 * REACH) * ROWS - 0.5),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    # Towards the corners it fades. Haze, and light from everywhere, lift what is dark: the darkest
+    # of this face, its pupils and nostrils, tell how far. The photo's blur spreads it.
+    inside = np.minimum(x - left, right - x)
+    ratio = 1 + (ratio - 1) * _smooth_step((inside + _END) / _END_FADE)[:, :, None]
+    luma = np.maximum(colors @ LUMA, 1)[:, :, None]
+    least = np.minimum(_darkest(scene) / luma, 1 - _LEAST_DEPTH)
+    ratio = ratio.mean(axis=2, keepdims=True) if light.saturation == 0 else ratio
+    dark = np.minimum(ratio, 1)
+    made = np.float32(colors * (ratio - dark + least + (1 - least) * dark))
+    blur = float(np.sqrt(max(light.blur**2 - (_BLUR / scene.region.scale) ** 2, 0)))
+    if blur > 0.3:
+        made = cv2.GaussianBlur(made, (0, 0), blur)
+    made += grain_like(scene.patch, scene.region, targets, scene.blur, *at)
+    beyond = np.maximum(np.maximum(left - x, x - right), 0)
+    away = np.hypot(np.maximum(np.abs(apart) - _CORE, 0) / _FADE, beyond / _FAR_FADE)
+    own = np.maximum(patch[at] @ LUMA, 1) / np.maximum(made @ LUMA, 1)
+    wrong = _smooth_step((np.abs(np.log(own)) - _WRONG) / _WRONG)
+    wrong = cv2.GaussianBlur(wrong, (0, 0), 0.4 / scene.region.scale)
+    near = _smooth_step((_LEFT_OVER - np.abs(apart)) + 0.5) * _smooth_step(1 - beyond / _FAR_FADE)
+    return made, np.maximum(_smooth_step(1 - away), wrong * near)
+
+
+def _smooth_step(t: Floats) -> Floats:
+    """Return 0 below 0, 1 above 1, and a smooth step between."""
+    t = np.clip(t, 0, 1)
+    return np.float32(t * t * (3 - 2 * t))
+
+
+def _darkest(scene: Scene) -> float:
+    """Return the luma, 0 to 255, of what is darkest in the face, less what no lens scatters."""
+    stride = max(1, int(1 / scene.region.scale))
+    face = scene.photo[::stride, ::stride][scene.region.mask[::stride, ::stride] > 0.5]
+    return _SCATTERED * float(np.percentile(face @ LUMA, _DARKEST)) if len(face) else 0.0
+
+
+def _thickness(scene: Scene, x: Floats, y: Floats) -> tuple[float, float]:
+    """Return how thick the upper and the lower lip are in the middle, in pixels of the crop."""
+    targets = scene.warp.targets
+    return tuple(
+        abs(float(targets[k, 1] - np.interp(targets[k, 0], x, y))) for k in (51, 57)
+    )
