@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.faces.head_turn import frontal_view
 from faceflex.faces.lips import CLOSED_GAP, Lips, middle_mean
 from faceflex.methods.landmark_readout import landmark_targets
 from faceflex.methods.smile_motion import SmileMotion
@@ -54,6 +55,28 @@ def smile_targets(
     sideways
         As for :func:`landmark_targets`.
     """
+    view = frontal_view(landmarks, lips) if strength > 0 else None
+    if view is not None:  # Motions are known of faces seen from the front.
+        landmarks, lips = view.landmarks, view.lips
+    targets = _frontal_targets(
+        motion, landmarks, lips, strength, shift, variant, seed, closed, certainty, sideways
+    )
+    return targets if view is None else view.back(*targets)
+
+
+def _frontal_targets(
+    motion: SmileMotion,
+    landmarks: Floats,
+    lips: Lips,
+    strength: float,
+    shift: NDArray[np.floating] | None,
+    variant: int,
+    seed: int,
+    closed: bool,
+    certainty: float | None,
+    sideways: float,
+) -> tuple[Floats, Lips]:
+    """Return where landmarks and inner lips of a face seen from the front go in a smile."""
     learned = motion.targets(
         landmarks, lips, strength, variant, seed, closed=closed, certainty=certainty
     )
