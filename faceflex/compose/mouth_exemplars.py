@@ -119,6 +119,11 @@ class MouthKind:
         stretch, shift, bright = rng.normal(0, (_STRETCH, _SHIFT, _BRIGHTNESS)).clip(-0.12, 0.12)
         return cls(number, mirrored, float(np.exp(stretch)), float(shift), float(np.exp(bright)))
 
+    @property
+    def infant(self) -> bool:
+        """Whether it is a mouth without teeth."""
+        return exemplars()[self.exemplar].infant
+
     def render(self, lips: Lips, middle: float, x: Floats, y: Floats, scale: float) -> Floats:
         """Lay the exemplar between lips.
 

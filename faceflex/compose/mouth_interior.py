@@ -17,12 +17,15 @@ from faceflex.compose.warp import FaceWarp
 from faceflex.faces.infant import is_infant
 from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import Lips
-from faceflex.faces.region import Region
+from faceflex.faces.region import LUMA, Region
 
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
 _EDGE = 2.0  # Width of that edge to the sigma of the photo's blur.
 _TURNED = 0.15  # How uneven the halves of a mouth are in a turned face.
 _SEAM, _SEAM_WIDTH = 0.4, 0.55
+_INSIDE, _BRIGHTEST = 0.7, 85  # Where teeth are looked for; the percentile from which they are.
+_GAIN = (0.9, 1.45)  # How far their brightness is corrected.
+_SLIT = (1.5, 3.5)  # Pixels of the crop: between lips that are less apart it is dark.
 
 Floats = NDArray[np.float32]
 
@@ -94,7 +97,27 @@ def render_teeth(
     colors = kind.render(lips, mouth_middle(scene.warp.targets), x, y, scale)
     soft = max(_SOFT, 1.5 * scale, _EDGE * light.blur * scale)
     grain = grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
-    return light.apply(colors) + grain, between(lips, x, y, soft)
+    share, lit = between(lips, x, y, soft), light.apply(colors)
+    if not kind.infant:
+        lit = _as_bright(lit, between(lips, x, y, _SOFT), light, kind.brightness, lips.gap)
+    return lit + grain, share
+
+
+def _as_bright(
+    lit: Floats, inside: Floats, light: MouthLight, brightness: float, gap: float
+) -> Floats:
+    """Return teeth (h, w, 3) whose brightest part is as bright as teeth are in the photo.
+
+    That brightness was measured in photos, where blur had mixed it with what is dark already.
+    """
+    luma = (lit @ LUMA)[inside > _INSIDE]
+    if not luma.size:
+        return lit
+    seen = float(luma[luma >= np.percentile(luma, _BRIGHTEST)].mean())
+    wanted = 255 * min(float(light.teeth @ LUMA) * brightness, 0.97)
+    gain = np.clip((wanted - 255 * light.black) / max(seen - 255 * light.black, 1.0), *_GAIN)
+    gain = 1 + (gain - 1) * np.clip((gap - _SLIT[0]) / (_SLIT[1] - _SLIT[0]), 0, 1)
+    return np.asarray(255 * light.black + np.float32(gain) * (lit - 255 * light.black), np.float32)
 
 
 def draw_mouth(rng: np.random.Generator, warp: FaceWarp) -> MouthKind:
