@@ -6,6 +6,7 @@ It is given its parts, and knows nothing of models.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,12 @@ class OpenPhoto:
         self.editor, self.rgb = editor, rgb
         self.detected, self.faces = tuple(detected), tuple(faces)
         self._codes = editor.method.encode(self.faces, rgb)
+        warn = getattr(editor.method, "warnings", None)
+        if warn is not None:
+            self.faces = tuple(
+                replace(face, warnings=(*face.warnings, *warn(code)))
+                for face, code in zip(self.faces, self._codes, strict=True)
+            )
 
     def shot(self, **settings: float) -> Shot:
         """Return a shot of these settings of the method's controls.
