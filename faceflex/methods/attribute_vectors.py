@@ -34,6 +34,7 @@ from faceflex.methods.latent_steps import (
     SmileStep,
     keeps_lips_closed,
     latents_after,
+    opening_share,
     steps_of_face,
 )
 from faceflex.methods.smile_motion import SmileMotion
@@ -356,6 +357,7 @@ class AttributeVectorMethod:
                 closed=smile.closed,
                 certainty=code.smiles,
                 sideways=sideways,
+                opening=opening_share(code),
             )
             offset = offset - smile.offset
             if not offset.any():

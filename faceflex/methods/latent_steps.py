@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.aligned_face import AlignedFace
-from faceflex.faces.infant import is_infant
+from faceflex.faces.infant import is_child, is_infant
 from faceflex.methods.attribute_styles import AttributeStyle
 
 Crop = NDArray[np.float32]
 
 _AJAR = 4.0  # Pixels of the crop: lips that are less apart are as good as closed.
+_INFANT_OPENING, _CHILD_OPENING = 0.15, 0.8
+_APART, _APART_OPENING = (1.5, 4.5), 0.35  # Gaps, in pixels of the crop, from which lips part less.
 _LESS = 0.75  # Share of a smile that mouths which are surely covered do not get.
 _COVERED = 0.5  # From here on, lips do not part: nobody knows what is behind.
 
@@ -112,6 +114,20 @@ def keeps_lips_closed(code: FaceCode) -> bool:
     if code.face.lips.gap >= _AJAR:
         return False
     return code.covered >= _COVERED or is_infant(code.face.landmarks)
+
+
+def opening_share(code: FaceCode) -> float:
+    """Return how far lips part farther in a smile: infants' hardly, children's less than adults'.
+
+    Those that are apart already less, too: what shows between them is this person's own.
+    """
+    if is_infant(code.face.landmarks):
+        return _INFANT_OPENING
+    low, high = _APART
+    left = 1 - (1 - _APART_OPENING) * float(
+        np.clip((code.face.lips.gap - low) / (high - low), 0, 1)
+    )
+    return min(left, _CHILD_OPENING) if is_child(code.face.landmarks) else left
 
 
 def steps_of_face(code: FaceCode, steps: Sequence[LatentStep]) -> list[LatentStep]:
