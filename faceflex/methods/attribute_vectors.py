@@ -23,6 +23,7 @@ from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.covered import WARNING, covered_score, covered_share
 from faceflex.faces.lips import Lips
+from faceflex.faces.warnings import HIDDEN
 from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 _SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
 _OPEN = "Mouth_Slightly_Open"  # Set to 0, a smile keeps lips closed.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
+_UNSEEN = 0.75  # How surely a mouth is covered whose landmarks say so.
 _MEASURED_MODEL = "vae"  # Whose pictures tell covered mouths.
 _MEASURED = 2.5  # Strengths up to this were measured.
 
@@ -220,6 +222,8 @@ class AttributeVectorMethod:
         covered = 0.0
         if self._model_name == _MEASURED_MODEL and self.smile_motion is not None:
             covered = covered_share(covered_score(face.crop, decoded, face.landmarks))
+        if HIDDEN in face.warnings:
+            covered = max(covered, _UNSEEN)
         return FaceCode(face, latent, decoded, matrix, self._smiles(face, latent), covered)
 
     def warnings(self, code: FaceCode) -> tuple[str, ...]:
