@@ -36,6 +36,10 @@ _LONGEST = 1.35  # Teeth are never stretched further; below them the mouth is da
 _END, _END_WIDTH = 0.97, 0.06  # Where the exemplar ends, and over which share of its height.
 _SHADE, _SHADOW = 1.6, 0.35  # The upper lip's shadow: pixels of the crop, and depth.
 _CAVITY = np.array([0.20, 0.11, 0.11], np.float32)  # The color behind teeth, relative to theirs.
+_MILK_HEIGHT, _MILK_SIDE, _MILK_WIDTH = 0.74, 0.16, 0.86  # Milk teeth to others: in the middle,
+# how much less in the corners; and across. Crowns of 6 mm stand where 10 mm will, in mouths that
+# are four fifths as wide (Ash and Nelson, Wheeler's Dental Anatomy).
+_BEHIND_MILK = np.array([0.36, 0.19, 0.18], np.float32)  # The color below them: tongue and lip.
 _MIDDLE = 0.94  # The share of the exemplar's width that shows: less of its dark corners.
 _TURNED = (0.2, 0.8)  # The most uneven halves of a mouth.
 _TURNED_MIDDLE = 0.35  # How much less shows in turned faces, whose corners hide less.
@@ -99,6 +103,8 @@ class MouthKind:
         By which share of the mouth's width they lie to the right.
     brightness
         How bright they are; 1 is usual.
+    milk
+        Whether they are milk teeth: shorter, so that what is behind shows below them, and narrower.
     """
 
     exemplar: int
@@ -106,18 +112,30 @@ class MouthKind:
     stretch: float = 1.0
     shift: float = 0.0
     brightness: float = 1.0
+    milk: bool = False
 
     @classmethod
     def draw(
-        cls, rng: np.random.Generator, infant: bool = False, turned: bool = False
+        cls,
+        rng: np.random.Generator,
+        infant: bool = False,
+        turned: bool = False,
+        child: bool = False,
     ) -> MouthKind:
-        """Draw a kind: of an infant's mouth or another's, of a turned face's or another's."""
+        """Draw a kind: of an infant's mouth, a small child's or another's; of a turned face's."""
         numbers = [n for n, one in enumerate(exemplars()) if one.infant == infant]
         if turned:  # The mouth with the most teeth in its corners, where others are dark.
             numbers = [max(numbers, key=lambda n: _corners(exemplars()[n]))]
         number, mirrored = int(rng.choice(numbers)), bool(rng.random() < 0.5)
         stretch, shift, bright = rng.normal(0, (_STRETCH, _SHIFT, _BRIGHTNESS)).clip(-0.12, 0.12)
-        return cls(number, mirrored, float(np.exp(stretch)), float(shift), float(np.exp(bright)))
+        milk = child and not infant
+        width = float(np.exp(stretch)) * (_MILK_WIDTH if milk else 1.0)
+        return cls(number, mirrored, width, float(shift), float(np.exp(bright)), milk)
+
+    @property
+    def infant(self) -> bool:
+        """Whether it is a mouth without teeth."""
+        return exemplars()[self.exemplar].infant
 
     def render(self, lips: Lips, middle: float, x: Floats, y: Floats, scale: float) -> Floats:
         """Lay the exemplar between lips.
@@ -154,6 +172,8 @@ class MouthKind:
         down = (
             1 - (1 - down) * shown if opening < 1 else down * np.float32(max(1, opening / _LONGEST))
         )
+        if self.milk:
+            down = down / np.float32(_MILK_HEIGHT - _MILK_SIDE * np.square(2 * across - 1))
         seen, fine = exemplar.colors, np.array([COLUMNS / width, ROWS / gap * shown]) * scale
         if fine.max() > 1.5:
             seen = cv2.GaussianBlur(seen, (0, 0), sigmaX=0.5 * fine[0], sigmaY=0.5 * fine[1])
@@ -161,7 +181,7 @@ class MouthKind:
         rows = np.float32(np.clip(down, 0, 1) * ROWS - 0.5)
         colors = cv2.remap(seen, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         behind = np.float32(np.clip((down - _END) / _END_WIDTH, 0, 1))[:, :, None]
-        colors = colors + behind * (_CAVITY - colors)
+        colors = colors + behind * ((_BEHIND_MILK if self.milk else _CAVITY) - colors)
         shadow = np.clip(1 - (y - upper) / _SHADE, 0, 1) * min(1, 2 * (1 - shown)) * _SHADOW
         return np.asarray(
             colors * np.float32(self.brightness * (1 - shadow))[:, :, None], np.float32

@@ -14,15 +14,19 @@ from faceflex.compose.mouth_exemplars import MouthKind
 from faceflex.compose.mouth_light import MouthLight
 from faceflex.compose.photo_detail import grain_like
 from faceflex.compose.warp import FaceWarp
-from faceflex.faces.infant import is_infant
+from faceflex.faces.infant import is_child, is_infant
 from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import Lips
-from faceflex.faces.region import Region
+from faceflex.faces.region import LUMA, Region
 
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
 _EDGE = 2.0  # Width of that edge to the sigma of the photo's blur.
 _TURNED = 0.15  # How uneven the halves of a mouth are in a turned face.
 _SEAM, _SEAM_WIDTH = 0.4, 0.55
+_INSIDE, _BRIGHTEST = 0.7, 85  # Where teeth are looked for; the percentile from which they are.
+_GAIN = (0.9, 1.45)  # How far their brightness is corrected.
+_OWN = (3.0, 4.5)  # Pixels of the crop: lips that are so far apart show a person's own teeth.
+_SLIT = (1.5, 3.5)  # Pixels of the crop: between lips that are less apart it is dark.
 
 Floats = NDArray[np.float32]
 
@@ -98,15 +102,39 @@ def render_teeth(
     colors = kind.render(lips, mouth_middle(scene.warp.targets), x, y, scale)
     soft = max(_SOFT, 1.5 * scale, _EDGE * light.blur * scale)
     grain = grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
-    return light.apply(colors) + grain, between(lips, x, y, soft)
+    share, lit = between(lips, x, y, soft), light.apply(colors)
+    if not kind.infant:
+        lit = _as_bright(lit, between(lips, x, y, _SOFT), light, kind.brightness, lips.gap)
+    return lit + grain, share
+
+
+def _as_bright(
+    lit: Floats, inside: Floats, light: MouthLight, brightness: float, gap: float
+) -> Floats:
+    """Return teeth (h, w, 3) whose brightest part is as bright as teeth are in the photo.
+
+    That brightness was measured in photos, where blur had mixed it with what is dark already.
+    """
+    luma = (lit @ LUMA)[inside > _INSIDE]
+    if not luma.size:
+        return lit
+    seen = float(luma[luma >= np.percentile(luma, _BRIGHTEST)].mean())
+    wanted = 255 * min(float(light.teeth @ LUMA) * brightness, 0.97)
+    gain = np.clip((wanted - 255 * light.black) / max(seen - 255 * light.black, 1.0), *_GAIN)
+    gain = 1 + (gain - 1) * np.clip((gap - _SLIT[0]) / (_SLIT[1] - _SLIT[0]), 0, 1)
+    return np.asarray(255 * light.black + np.float32(gain) * (lit - 255 * light.black), np.float32)
 
 
 def draw_mouth(rng: np.random.Generator, warp: FaceWarp) -> MouthKind:
-    """Draw whose teeth a face gets: an infant none; a turned one a wide row, seen from the side."""
+    """Draw whose teeth a face gets.
+
+    An infant gets none, a small child milk teeth, a turned face a wide row, seen from the side.
+    """
     landmarks = warp.landmarks
     right, left = (landmarks[corner, 0] for corner in OUTER_MOUTH_CORNERS)
     half = (mouth_middle(landmarks) - right) / max(float(left - right), 1.0)
-    return MouthKind.draw(rng, is_infant(landmarks), abs(half - 0.5) > _TURNED)
+    turned = abs(half - 0.5) > _TURNED
+    return MouthKind.draw(rng, is_infant(landmarks), turned, is_child(landmarks))
 
 
 def person(warp: FaceWarp) -> int:
@@ -121,9 +149,13 @@ def same_lips(before: Lips, after: Lips) -> bool:
 
 
 def existing_share(before: Lips, after: Lips) -> float:
-    """Return how far the photo's own teeth will do: not when a slit becomes a wide opening."""
+    """Return how far the photo's own teeth will do, 0 to 1.
+
+    Not when a slit becomes a wide opening; but those of a mouth that is well open always do.
+    """
+    wide = float(np.clip((before.gap - _OWN[0]) / (_OWN[1] - _OWN[0]), 0, 1))
     ratio = before.gap / max(after.gap, 1e-6)
-    return float(np.clip((ratio - 0.35) / 0.3, 0, 1)) if before.open else 0.0
+    return max(wide, float(np.clip((ratio - 0.35) / 0.3, 0, 1))) if before.open else 0.0
 
 
 def existing_teeth(

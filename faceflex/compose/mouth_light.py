@@ -17,13 +17,14 @@ from faceflex.faces.landmark_groups import CHEEKS, LEFT_EYE, RIGHT_EYE
 from faceflex.faces.region import LUMA, Region
 from faceflex.faces.sharpness import eye_blur
 
-# Log brightness of teeth from 1, log brightness of the skin and of the eyes' brightest fifth; and
-# exponents of the ratio of red, or blue, to brightness, of the skin and of the eyes. Least squares
-# (`python -m faceflex.train.teeth_color`) give 0.004, 0.222, 0.216; turned from skin to eyes they
-# fit sharp portraits of dark skin better too (0.78, not 0.69, where teeth are 0.87).
-_BRIGHT = (0.03, 0.12, 0.29)
+# Log brightness of teeth from 1, log brightness of the skin, of the eyes' brightest fifth and of
+# what is brightest in the face; and exponents of the ratio of red, or blue, to brightness, of the
+# skin and of the eyes: least squares (`python -m faceflex.train.teeth_color`).
+_BRIGHT = (0.035, 0.051, 0.204, 0.454)
 _RED, _BLUE = (0.235, 0.354), (0.181, 0.319)
 _BRIGHTEST, _LEAST_WARM = 0.95, 0.96
+LIGHT = 97.0
+"""Percentile of the brightness of a face that its light is told by."""
 _CHEEK = 3.0  # Half the side of the square of a cheek that is looked at, in pixels of the crop.
 _DARKEST, _HAZE = 0.5, 0.7  # Percentile of the region's brightness, and how much of it is haze.
 _GRAY = 0.04  # Mean chroma, as a share of the brightness: photos below are more or less gray.
@@ -74,8 +75,9 @@ class MouthLight:
         stride = max(1, int(0.5 / region.scale))
         inside = photo[::stride, ::stride][region.mask[::stride, ::stride] > 0.5]
         black = _HAZE * np.percentile(photo[::stride, ::stride] @ LUMA, _DARKEST) / 255
+        light = float(np.percentile(inside @ LUMA, LIGHT)) / 255 if len(inside) else 1.0
         blur = max(blur, _SHARPEST, eye_blur(photo, region, landmarks))
-        return cls(teeth_color(skin, eyes), float(black), blur, saturation(inside))
+        return cls(teeth_color(skin, eyes, light), float(black), blur, saturation(inside))
 
     def apply(self, colors: Floats) -> Floats:
         """Return colors (h, w, 3) relative to teeth as the photo shows them, in 0 to 255."""
@@ -102,7 +104,7 @@ def saturation(colors: NDArray[np.integer] | NDArray[np.floating]) -> float:
     return min(1.0, round(chroma / _GRAY, 6))
 
 
-def teeth_color(skin: Floats, eyes: Floats) -> Floats:
+def teeth_color(skin: Floats, eyes: Floats, light: float) -> Floats:
     """Return the color (3,) that teeth have in the light of a photo, in [0, 1].
 
     Parameters
@@ -111,16 +113,20 @@ def teeth_color(skin: Floats, eyes: Floats) -> Floats:
         (3,) color of the cheeks, in [0, 1].
     eyes
         (3,) color of the brightest fifth of the eyes.
+    light
+        Brightness, in [0, 1], that 97 % of the face's pixels stay below: from the skin alone one
+        cannot tell dark skin from little light.
 
     Examples
     --------
     >>> gray = np.float32([0.5, 0.5, 0.5])
-    >>> bright, dark = teeth_color(gray, gray), teeth_color(gray / 2, gray / 2)
+    >>> bright, dark = teeth_color(gray, gray, 0.6), teeth_color(gray / 2, gray / 2, 0.3)
     >>> bool(bright[0] > dark[0] > gray[0] / 2), float(np.ptp(bright).round(3))
     (True, 0.0)
     """
     luma, white = (max(float(c @ LUMA), 0.02) for c in (skin, eyes))
-    bright = np.exp(_BRIGHT[0] + _BRIGHT[1] * np.log(luma) + _BRIGHT[2] * np.log(white))
+    seen = np.log([luma, white, max(light, 0.02)])
+    bright = np.exp(_BRIGHT[0] + np.dot(_BRIGHT[1:], seen))
     ratio = np.ones(3)
     for channel, (of_skin, of_eyes) in ((0, _RED), (2, _BLUE)):
         ratio[channel] = (skin[channel] / luma) ** of_skin * (eyes[channel] / white) ** of_eyes

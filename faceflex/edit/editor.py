@@ -22,7 +22,7 @@ from faceflex.errors import NoFaceError, UsageError
 from faceflex.faces import Face
 from faceflex.faces.aligned_face import AlignedFace, align_faces
 from faceflex.faces.find import FaceFinder
-from faceflex.methods.base import EditMethod, MeasuringMethod, Shot, TellingMethod
+from faceflex.methods.base import EditMethod, MeasuringMethod, Shot, TellingMethod, WarningMethod
 from faceflex.photo.provenance import Provenance
 
 Steps = Sequence[Sequence[FaceChange]]
@@ -145,6 +145,11 @@ class OpenPhoto:
         self.detected, self.faces = tuple(detected), tuple(faces)
         self._composer = editor.composer
         self._codes = editor.method.encode(self.faces, rgb)
+        if isinstance(editor.method, WarningMethod):
+            self.faces = tuple(
+                replace(face, warnings=(*face.warnings, *editor.method.warnings(code)))
+                for face, code in zip(self.faces, self._codes, strict=True)
+            )
 
     def shot(self, **settings: float) -> Shot:
         """Return a shot of these settings of the method's controls.

@@ -42,7 +42,7 @@ CUT_OFF: Final = 0.3
 """Share of the crop that lies outside the photo: 31 %, 10 %, 3.3 (1.5-7.5)."""
 
 _DARK = "very dark: added teeth come out too bright; brighten the photo first"
-_HIDDEN = (
+HIDDEN = (
     "its mouth cannot be made out, perhaps it is covered: a smile may be drawn on what covers it;"
     " leave this face out"
 )
@@ -132,7 +132,7 @@ def face_warnings(
         found.append(_DARK)
     unsure = mouth_disagreement(landmarks, again) > UNSURE_MOUTH
     if unsure and lip_line_shift(landmarks, lips) < LIPS_UNSEEN:
-        found.append(_HIDDEN)
+        found.append(HIDDEN)
     if float((lips.lower - lips.upper).max()) > WIDE_OPEN:
         found.append(_WIDE)
     if score is not None and score < UNLIKE_A_FACE:

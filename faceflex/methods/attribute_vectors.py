@@ -21,7 +21,9 @@ from faceflex.compose.change import FaceChange
 from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.covered import WARNING, covered_score, covered_share
 from faceflex.faces.lips import Lips
+from faceflex.faces.warnings import HIDDEN
 from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
@@ -33,6 +35,7 @@ from faceflex.methods.latent_steps import (
     SmileStep,
     keeps_lips_closed,
     latents_after,
+    opening_share,
     steps_of_face,
 )
 from faceflex.methods.smile_motion import SmileMotion
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
 _SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
 _OPEN = "Mouth_Slightly_Open"  # Set to 0, a smile keeps lips closed.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
+_UNSEEN = 0.75  # How surely a mouth is covered whose landmarks say so.
+_MEASURED_MODEL = "vae"  # Whose pictures tell covered mouths.
 _MEASURED = 2.5  # Strengths up to this were measured.
 
 
@@ -203,11 +208,27 @@ class AttributeVectorMethod:
         if not np.isfinite(decodes).all():
             raise AssetError(f"{self._model_name}: damaged face model (its faces are not finite)")
         return [
-            FaceCode(
-                face, latent, _to_template(decoded, matrix), matrix, self._smiles(face, latent)
-            )
+            self._code(face, latent, _to_template(decoded, matrix), matrix)
             for face, latent, decoded, matrix in zip(faces, latents, decodes, matrices, strict=True)
         ]
+
+    def _code(
+        self,
+        face: AlignedFace,
+        latent: NDArray[np.float32],
+        decoded: Crop,
+        matrix: NDArray[np.float64] | None,
+    ) -> FaceCode:
+        covered = 0.0
+        if self._model_name == _MEASURED_MODEL and self.smile_motion is not None:
+            covered = covered_share(covered_score(face.crop, decoded, face.landmarks))
+        if HIDDEN in face.warnings:
+            covered = max(covered, _UNSEEN)
+        return FaceCode(face, latent, decoded, matrix, self._smiles(face, latent), covered)
+
+    def warnings(self, code: FaceCode) -> tuple[str, ...]:
+        """Return what this method alone can tell of a face that makes a good edit unlikely."""
+        return (WARNING,) if code.covered >= 1 else ()
 
     def changes(
         self, codes: Sequence[FaceCode], shots: Sequence[Shot]
@@ -360,6 +381,7 @@ class AttributeVectorMethod:
                 closed=smile.closed,
                 certainty=code.smiles,
                 sideways=sideways,
+                opening=opening_share(code),
             )
             offset = offset - smile.offset
             if not offset.any():

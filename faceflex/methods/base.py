@@ -115,3 +115,12 @@ class TellingMethod(Protocol[Measured]):
     def describe(self, code: Measured, shot: Shot) -> Mapping[str, object]:
         """Return what there is to tell, by name; values fit for JSON."""
         ...
+
+
+@runtime_checkable
+class WarningMethod(Protocol[Measured]):
+    """A method that can foresee, from a face's code, that edits of it may fail."""
+
+    def warnings(self, code: Measured) -> Sequence[str]:
+        """Return the names of what is in the way; see :mod:`faceflex.faces.warnings`."""
+        ...

@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.aligned_face import AlignedFace
-from faceflex.faces.infant import is_infant
+from faceflex.faces.infant import is_child, is_infant
 from faceflex.methods.attribute_styles import AttributeStyle
 
 Crop = NDArray[np.float32]
 
 _AJAR = 4.0  # Pixels of the crop: lips that are less apart are as good as closed.
+_INFANT_OPENING, _CHILD_OPENING = 0.15, 0.8
+_APART, _APART_OPENING = (1.5, 4.5), 0.35  # Gaps, in pixels of the crop, from which lips part less.
+_LESS = 0.75  # Share of a smile that mouths which are surely covered do not get.
+_COVERED = 0.5  # From here on, lips do not part: nobody knows what is behind.
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class FaceCode:
         (2, 3) from the model's own crop to the template's; None where they are the same.
     smiles
         How certainly it smiles, 0 to 1.
+    covered
+        How surely something lies before its mouth, 0 to 1.
     """
 
     face: AlignedFace
@@ -40,6 +46,7 @@ class FaceCode:
     decoded: Crop
     to_template: NDArray[np.float64] | None
     smiles: float = 1.0
+    covered: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,16 +90,44 @@ class LatentStep:
     smile: SmileStep | None = None
 
     def of_face(self, code: FaceCode) -> LatentStep:
-        """Return the step for a face: a smile is taken away only as far as there is one."""
-        if self.smile is None or self.smile.strength >= 0 or code.smiles >= 1:
+        """Return the step for a face.
+
+        A smile is taken away only as far as there is one; of one that is given, less is done to
+        mouths that are covered.
+        """
+        if self.smile is None:
             return self
-        smile = replace(self.smile, offset=np.float32(code.smiles) * self.smile.offset)
+        given = self.smile.strength >= 0
+        share = 1 - _LESS * code.covered if given else code.smiles
+        if share >= 1:
+            return self
+        strength = share * self.smile.strength if given else self.smile.strength
+        smile = replace(self.smile, offset=np.float32(share) * self.smile.offset, strength=strength)
         return replace(self, offset=self.offset - self.smile.offset + smile.offset, smile=smile)
 
 
 def keeps_lips_closed(code: FaceCode) -> bool:
-    """Return whether a face smiles with closed lips: infants whose mouths are not wide open."""
-    return code.face.lips.gap < _AJAR and is_infant(code.face.landmarks)
+    """Return whether a face smiles with closed lips.
+
+    Infants do, and mouths that are covered, unless they are wide open.
+    """
+    if code.face.lips.gap >= _AJAR:
+        return False
+    return code.covered >= _COVERED or is_infant(code.face.landmarks)
+
+
+def opening_share(code: FaceCode) -> float:
+    """Return how far lips part farther in a smile: infants' hardly, children's less than adults'.
+
+    Those that are apart already less, too: what shows between them is this person's own.
+    """
+    if is_infant(code.face.landmarks):
+        return _INFANT_OPENING
+    low, high = _APART
+    left = 1 - (1 - _APART_OPENING) * float(
+        np.clip((code.face.lips.gap - low) / (high - low), 0, 1)
+    )
+    return min(left, _CHILD_OPENING) if is_child(code.face.landmarks) else left
 
 
 def steps_of_face(code: FaceCode, steps: Sequence[LatentStep]) -> list[LatentStep]:

@@ -12,12 +12,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.faces.head_turn import frontal_view
 from faceflex.faces.lips import CLOSED_GAP, Lips, middle_mean
 from faceflex.methods.landmark_readout import landmark_targets
 from faceflex.methods.smile_motion import SmileMotion
 
 LEARNED = 0.5
 """Share of the learned motion where a smile is given."""
+
+_UPPER_SHARE = 0.3  # Of what lips part less, the upper one takes this.
+_UPPER_MIDDLE = {49: 0.4, 50: 0.85, 51: 1.0, 52: 0.85, 53: 0.4, 61: 0.9, 62: 1.0, 63: 0.9}
+_LOWER_MIDDLE = {55: 0.4, 56: 0.85, 57: 1.0, 58: 0.85, 59: 0.4, 65: 0.9, 66: 1.0, 67: 0.9}
 
 Floats = NDArray[np.float32]
 
@@ -34,6 +39,7 @@ def smile_targets(
     closed: bool = False,
     certainty: float | None = None,
     sideways: float = 1.0,
+    opening: float = 1.0,
 ) -> tuple[Floats, Lips]:
     """Return where landmarks and inner lips go in a smile.
 
@@ -53,7 +59,48 @@ def smile_targets(
         Kind of smile, and whether there is one to lose; as for :meth:`SmileMotion.targets`.
     sideways
         As for :func:`landmark_targets`.
+    opening
+        Share of the lips' parting that is left.
     """
+    view = frontal_view(landmarks, lips) if strength > 0 else None
+    if view is not None:  # Motions are known of faces seen from the front.
+        landmarks, lips = view.landmarks, view.lips
+    targets = _frontal_targets(
+        motion, landmarks, lips, strength, shift, variant, seed, closed, certainty, sideways
+    )
+    if opening < 1 and strength > 0:
+        targets = _part_less(*targets, lips, opening)
+    return targets if view is None else view.back(*targets)
+
+
+def _part_less(goal: Floats, after: Lips, before: Lips, share: float) -> tuple[Floats, Lips]:
+    """Return targets whose lips part by a share of what they did; the jaw stays up."""
+    more = np.maximum((after.lower - after.upper) - (before.lower - before.upper), 0)
+    less = np.float32((1 - share) * more)
+    upper, lower = after.upper + _UPPER_SHARE * less, after.lower - (1 - _UPPER_SHARE) * less
+    goal, middle = goal.copy(), middle_mean(less)
+    for points, shift in (
+        (_UPPER_MIDDLE, _UPPER_SHARE * middle),
+        (_LOWER_MIDDLE, (_UPPER_SHARE - 1) * middle),
+    ):
+        for point, part in points.items():
+            goal[point, 1] += np.float32(part * shift)
+    return goal, Lips(after.x, np.float32(upper), np.float32(lower))
+
+
+def _frontal_targets(
+    motion: SmileMotion,
+    landmarks: Floats,
+    lips: Lips,
+    strength: float,
+    shift: NDArray[np.floating] | None,
+    variant: int,
+    seed: int,
+    closed: bool,
+    certainty: float | None,
+    sideways: float,
+) -> tuple[Floats, Lips]:
+    """Return where landmarks and inner lips of a face seen from the front go in a smile."""
     learned = motion.targets(
         landmarks, lips, strength, variant, seed, closed=closed, certainty=certainty
     )

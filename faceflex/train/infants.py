@@ -1,7 +1,7 @@
-"""Fit the weights by which landmarks tell an infant's face.
+"""Fit the weights by which landmarks tell an infant's face, or a small child's.
 
-Run as ``python -m faceflex.train.infants UTKFace/ infant68.csv``; it says how often it is
-right on the held-out twentieth.
+Run as ``python -m faceflex.train.infants UTKFace/ infant68.csv``, or with ``--children`` for
+``child68.csv``; it says how often it is right on the held-out twentieth.
 """
 
 from __future__ import annotations
@@ -19,15 +19,21 @@ from faceflex.data.readers import read_utkface
 from faceflex.data.template import mirrored
 from faceflex.errors import UsageError
 from faceflex.faces.align import SIZE, estimate_similarity, transform_points
-from faceflex.faces.infant import SURE
+from faceflex.faces.infant import CHILD, SURE
 
-_INFANT, _CHILD = 1.5, 2.5  # Years: younger are infants, older are not, between is left out.
+INFANTS, CHILDREN = (1.5, 2.5), (7.5, 11.5)
+"""Years: who is younger than the first number is one, who is older than the second is not."""
+
 _WEIGHT_DECAY = 2e-3
 
 Floats = NDArray[np.float64]
 
 
-def fit_infants(points: NDArray[np.floating], ages: NDArray[np.floating]) -> Floats:
+def fit_infants(
+    points: NDArray[np.floating],
+    ages: NDArray[np.floating],
+    years: tuple[float, float] = INFANTS,
+) -> Floats:
     """Fit logistic regression with ridge (L-BFGS).
 
     Parameters
@@ -36,6 +42,8 @@ def fit_infants(points: NDArray[np.floating], ages: NDArray[np.floating]) -> Flo
         (N, 68, 2) landmarks in pixels of the crop.
     ages
         (N,) in years.
+    years
+        :data:`INFANTS` or :data:`CHILDREN`.
 
     Returns
     -------
@@ -46,9 +54,9 @@ def fit_infants(points: NDArray[np.floating], ages: NDArray[np.floating]) -> Flo
     UsageError
         If there are no infants, or nobody else.
     """
-    known = (ages < _INFANT) | (ages > _CHILD)
+    known = (ages < years[0]) | (ages > years[1])
     both = np.concatenate([points[known], mirrored(points[known], SIZE)])
-    truth = np.tile(ages[known] < _INFANT, 2).astype(np.float64)
+    truth = np.tile(ages[known] < years[0], 2).astype(np.float64)
     if not 0 < truth.mean() < 1:
         raise UsageError("infants and older people are needed")
     flat = both.reshape(len(both), -1)
@@ -72,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m faceflex.train.infants")
     parser.add_argument("utkface", type=Path, help="UTKFace, landmarks beside it")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--children", action="store_true", help="of small children instead")
     options = parser.parse_args()
     records, aligned = [], []
     for record in read_utkface(options.utkface):
@@ -81,13 +90,14 @@ def main() -> None:
     points = np.stack(aligned)
     ages = np.array([r.labels["age"] for r in records])
     held_out = np.array([r.held_out for r in records])
-    weights = fit_infants(points[~held_out], ages[~held_out])
+    years, sure = (CHILDREN, CHILD) if options.children else (INFANTS, SURE)
+    weights = fit_infants(points[~held_out], ages[~held_out], years)
     np.savetxt(options.out, weights, fmt="%.5f", delimiter=",")
-    taken = (points * weights[:68]).sum(axis=(1, 2)) + weights[68, 0] > SURE
+    taken = (points * weights[:68]).sum(axis=(1, 2)) + weights[68, 0] > sure
     for low, high in ((0, 2), (2, 3), (3, 5), (5, 9), (9, 14), (14, 200)):
         group = held_out & (ages >= low) & (ages < high)
         share = float(taken[group].mean())
-        sys.stdout.write(f"{low} to {high - 1} years: {share:.3f} of {group.sum()} are infants\n")
+        sys.stdout.write(f"{low} to {high - 1} years: {share:.3f} of {group.sum()}\n")
 
 
 if __name__ == "__main__":

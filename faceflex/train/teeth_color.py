@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.lips_motion import between
-from faceflex.compose.mouth_light import cheek_color, eye_color
+from faceflex.compose.mouth_light import LIGHT, cheek_color, eye_color
 from faceflex.compose.warp import crop_coordinates
 from faceflex.data.readers import read_utkface
 from faceflex.data.records import Record
 from faceflex.faces.align import SIZE, align, estimate_similarity, transform_points
 from faceflex.faces.lips import find_lips, lips_from_landmarks
+from faceflex.faces.mask import fill_hull
 from faceflex.faces.region import LUMA, Region
 from faceflex.photo import load_rgb
 
@@ -32,7 +33,10 @@ Floats = NDArray[np.float64]
 
 
 def measure(record: Record) -> Floats | None:
-    """Return the colors of cheeks, eyes and teeth, (3, 3); None where no teeth can be seen."""
+    """Return the colors of cheeks, eyes, what is brightest (gray) and teeth, (4, 3).
+
+    None where no teeth can be seen.
+    """
     if record.points is None or record.held_out or record.labels.get("age", 0) < _YOUNGEST:
         return None
     landmarks = transform_points(estimate_similarity(record.points), record.points)
@@ -48,7 +52,10 @@ def measure(record: Record) -> Floats | None:
     luma = inside @ LUMA
     teeth = inside[luma >= np.percentile(luma, _BRIGHTEST)].mean(axis=0)
     pale = teeth[0] / max(teeth[2], 0.05) < _LESS_RED * skin[0] / skin[2]
-    return np.stack([skin, eyes, teeth]) if pale and teeth @ LUMA > _LEAST * (skin @ LUMA) else None
+    face = crop[fill_hull(landmarks, SIZE, raise_brows=True)] @ LUMA / 255
+    light = np.full(3, np.percentile(face, LIGHT))
+    teeth_show = pale and teeth @ LUMA > _LEAST * (skin @ LUMA)
+    return np.stack([skin, eyes, light, teeth]) if teeth_show else None
 
 
 def main() -> None:
@@ -60,10 +67,10 @@ def main() -> None:
     colors = np.stack([one for one in found if one is not None])
     luma = np.log(colors @ LUMA)
     sys.stdout.write(f"{len(colors)} mouths\n")
-    _report("brightness", np.column_stack([np.ones(len(luma)), luma[:, :2]]), luma[:, 2])
+    _report("brightness", np.column_stack([np.ones(len(luma)), luma[:, :3]]), luma[:, 3])
     for name, channel in (("red", 0), ("blue", 2)):
         ratio = np.log(colors[..., channel]) - luma
-        _report(name, ratio[:, :2], ratio[:, 2])
+        _report(name, ratio[:, :2], ratio[:, 3])
 
 
 def _report(name: str, factors: Floats, goal: Floats) -> None:
