@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from faceflex.compose.change import FaceChange, TransferStyle
 from faceflex.compose.content import ContentRenderer, Scene
 from faceflex.compose.eyelids import lower_lids
+from faceflex.compose.layers import LayerScene
 from faceflex.compose.mouth_interior import MouthExemplars
 from faceflex.compose.seamless_clone import seamless_clone
 from faceflex.compose.transfer import Transferred, paste, transfer
@@ -151,6 +152,11 @@ class Composer:
         if change.eyes_shut > 0:
             landmarks = face.landmarks if warp is None else warp.targets
             lower_lids(patch, region, *region.coordinates(), landmarks, change.eyes_shut)
+        if change.layers:
+            landmarks = face.landmarks if warp is None else warp.targets
+            layered = LayerScene(region.crop(canvas), patch, region, landmarks, face.blur)
+            for layer in change.layers:
+                layer.paint(layered)
         if not record:
             return patch, None
         return patch, Stages(change, patch, warp, transferred.warped, transferred.residual, new)

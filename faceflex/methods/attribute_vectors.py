@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from faceflex.assets import resolve
 from faceflex.compose.change import FaceChange
+from faceflex.compose.layers import Layer
+from faceflex.compose.mustache import Mustache
 from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from faceflex.models.vae import VAE
 
 _SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
+_MUSTACHE = "Mustache"  # It is drawn, hair by hair.
 _OPEN = "Mouth_Slightly_Open"  # Set to 0, a smile keeps lips closed.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
 _MEASURED = 2.5  # Strengths up to this were measured.
@@ -216,7 +219,7 @@ class AttributeVectorMethod:
         batch = max(1, _LATENTS // max(1, 2 * len(codes)))
         for start in range(0, len(shots), batch):
             faces = [
-                [steps_of_face(code, self._steps(shot, keeps_lips_closed(code))) for code in codes]
+                [steps_of_face(code, self._steps(shot, code)) for code in codes]
                 for shot in shots[start : start + batch]
             ]
             latents = [
@@ -232,16 +235,18 @@ class AttributeVectorMethod:
                     for code, steps in zip(codes, shot, strict=True)
                 ]
 
-    def _steps(self, shot: Shot, closed: bool) -> list[LatentStep]:
-        """Return what a shot adds to a latent: first what moves nothing, then what moves.
-
-        ``closed`` tells whether a smile keeps lips closed, as it does when the shot says so.
-        """
+    def _steps(self, shot: Shot, code: FaceCode) -> list[LatentStep]:
+        """Return what a shot does to a face: first what moves nothing, then what moves."""
         offsets = np.zeros((2, self.vectors.width), np.float32)
         groups: tuple[dict[str, float], dict[str, float]] = ({}, {})
         smile = None
-        closed = closed or dict(shot.settings).get(_OPEN, 1.0) <= 0
+        layers: list[Layer] = []
+        closed = keeps_lips_closed(code) or dict(shot.settings).get(_OPEN, 1.0) <= 0
         for name, strength in shot.settings:
+            if name == _MUSTACHE and strength > 0:
+                kind = shot.variant * _varies(name, shot)
+                layers.append(Mustache(strength, self._seed + kind))
+                continue
             moves = int(style_of(name).moves)
             learned = name == _SMILE and self.smile_motion is not None
             closes = learned and closed and strength > 0
@@ -251,7 +256,7 @@ class AttributeVectorMethod:
             if learned:
                 smile = SmileStep(part, strength, shot.variant * _varies(name, shot), closes)
         still, moving = (blend_styles(g) for g in groups)
-        return [LatentStep(offsets[0], still), LatentStep(offsets[1], moving, smile)]
+        return [LatentStep(offsets[0], still, layers=tuple(layers)), LatentStep(offsets[1], moving, smile)]
 
     def _vector(self, name: str, shot: Shot, *, closed: bool = False) -> NDArray[np.float32]:
         """Return the version (D,) of an attribute's vector that a shot asks for."""
@@ -283,7 +288,9 @@ class AttributeVectorMethod:
             landmarks, lips = self._targets(code, step)
             condition = self.condition(code, latent)
             style = step.style.transfer
-            changes.append(FaceChange(before, after, landmarks, lips, style, condition))
+            changes.append(
+                FaceChange(before, after, landmarks, lips, style, condition, layers=step.layers)
+            )
             before = after
         return changes
 
