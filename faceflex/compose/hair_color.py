@@ -57,8 +57,8 @@ class HairColor:
         found = []
         for brow in (slice(17, 22), slice(22, 27)):
             points = np.asarray(landmarks[brow], np.float32)
-            lifted = points - np.float32([0, 3.5])
-            hair = fill_hull(np.concatenate([points + [0, 1], lifted]), SIZE)
+            lifted = points - np.float32([0, 3.5])  # Above frames of glasses.
+            hair = fill_hull(np.concatenate([points, lifted]), SIZE)
             around = fill_hull(np.concatenate([points + [0, 5], lifted - [0, 5]]), SIZE)
             if hair.sum() < 8:
                 continue
@@ -70,11 +70,10 @@ class HairColor:
         black = _HAZE * float(np.percentile(photo @ LUMA, 0.5))
         if not found:
             return cls(np.float32([0.3, 0.3, 0.3]), black)
-        # The darker brow: the other may lie under a lock, or in glare.
-        mixed = min(found, key=lambda r: float(r @ LUMA))
-        ratio = (mixed - (1 - _BROW_COVER)) / _BROW_COVER
-        bright = float(np.maximum(ratio, 0.02) @ LUMA)
-        ratio = np.maximum(ratio, 0.02) * np.clip(bright, _DARKEST, _LIGHTEST) / bright
+        mixed = np.mean(found, axis=0)
+        bright = float(mixed @ LUMA)
+        hair = np.clip((bright - (1 - _BROW_COVER)) / _BROW_COVER, _DARKEST, _LIGHTEST)
+        ratio = mixed * (hair / max(bright, 0.05))
         return cls(np.float32(np.clip(ratio, 0.05, 0.95)), black)
 
 

@@ -39,6 +39,7 @@ from faceflex.methods.latent_steps import (
 )
 from faceflex.methods.smile_motion import SmileMotion
 from faceflex.methods.smile_targets import smile_targets
+from faceflex.methods.years import LATENT_SHARE, YEARS, Appearance, Years, aging_layer
 from faceflex.models.model_id import read_id
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
 _MUSTACHE = "Mustache"  # It is drawn, hair by hair.
+_YOUNG = "Young"  # It goes by statistics of years, too.
 _OPEN = "Mouth_Slightly_Open"  # Set to 0, a smile keeps lips closed.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
 _MEASURED = 2.5  # Strengths up to this were measured.
@@ -87,7 +89,7 @@ class AttributeVectorMethod:
         smile_motion: str | Path | None = "smile-motion",
     ) -> None:
         self._model_name, self._vectors_name = model, vectors
-        self._smile_motion_name = smile_motion
+        self._smile_motion_name, self._years_name = smile_motion, "years"
         self._condition_on, self._device, self._seed = tuple(condition_on), device, seed
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -239,7 +241,7 @@ class AttributeVectorMethod:
         """Return what a shot does to a face: first what moves nothing, then what moves."""
         offsets = np.zeros((2, self.vectors.width), np.float32)
         groups: tuple[dict[str, float], dict[str, float]] = ({}, {})
-        smile = None
+        smile, years = None, 0.0
         layers: list[Layer] = []
         closed = keeps_lips_closed(code) or dict(shot.settings).get(_OPEN, 1.0) <= 0
         for name, strength in shot.settings:
@@ -251,12 +253,15 @@ class AttributeVectorMethod:
             learned = name == _SMILE and self.smile_motion is not None
             closes = learned and closed and strength > 0
             part = np.float32(strength) * self._vector(name, shot, closed=closes)
+            if name == _YOUNG:
+                years = -YEARS * strength
+                part = np.float32(LATENT_SHARE) * part
             offsets[moves] += part
             groups[moves][name] = strength
             if learned:
                 smile = SmileStep(part, strength, shot.variant * _varies(name, shot), closes)
         still, moving = (blend_styles(g) for g in groups)
-        return [LatentStep(offsets[0], still, layers=tuple(layers)), LatentStep(offsets[1], moving, smile)]
+        return [LatentStep(offsets[0], still, layers=tuple(layers)), LatentStep(offsets[1], moving, smile, years=years)]
 
     def _vector(self, name: str, shot: Shot, *, closed: bool = False) -> NDArray[np.float32]:
         """Return the version (D,) of an attribute's vector that a shot asks for."""
@@ -285,14 +290,36 @@ class AttributeVectorMethod:
         before, changes = code.decoded, []
         for step, latent in zip(steps, latents_after(code, steps), strict=True):
             after = _to_template(next(decoded), code.to_template)
-            landmarks, lips = self._targets(code, step)
+            aged = self._aged(code, step.years) if step.years else None
+            landmarks, lips = self._targets(code, step, aged)
+            layers = step.layers
+            if aged is not None:
+                at = code.face.landmarks if landmarks is None else landmarks
+                layers = (*layers, aging_layer(aged, at))
             condition = self.condition(code, latent)
             style = step.style.transfer
             changes.append(
-                FaceChange(before, after, landmarks, lips, style, condition, layers=step.layers)
+                FaceChange(before, after, landmarks, lips, style, condition, layers=layers)
             )
             before = after
         return changes
+
+    @cached_property
+    def years(self) -> Years:
+        """What years do to faces."""
+        return Years.load(resolve(self._years_name))
+
+    def _aged(self, code: FaceCode, years: float) -> Appearance:
+        """Return what some years do to a face."""
+        age = self.vectors.age(code.latent)
+        return self.years.of_face(30.0 if age is None else age, years, self._female(code))
+
+    def _female(self, code: FaceCode) -> float:
+        """Return how likely a face is a woman's, 0 to 1; one half where that is not known."""
+        probe = self.vectors.linear_probes.get("Male")
+        if probe is None:
+            return 0.5
+        return float(np.clip(0.5 - (code.latent @ probe[:-1] + probe[-1]), 0, 1))
 
     def offset_changes(
         self,
@@ -328,7 +355,7 @@ class AttributeVectorMethod:
         return {name: value for name, value in known.items() if value is not None}
 
     def _targets(
-        self, code: FaceCode, step: LatentStep
+        self, code: FaceCode, step: LatentStep, aged: Appearance | None = None
     ) -> tuple[NDArray[np.float32] | None, Lips | None]:
         """Return where landmarks and lips go; None, None where nothing moves."""
         if not step.style.moves:
@@ -352,6 +379,8 @@ class AttributeVectorMethod:
             if not offset.any():
                 return landmarks, lips
         shift = self.vectors.landmark_shift(offset)
+        if aged is not None:
+            shift = aged.shape if shift is None else shift + aged.shape
         if shift is None:
             return (landmarks, lips) if smile else (None, None)
         return landmark_targets(landmarks, shift, lips, sideways=sideways)
