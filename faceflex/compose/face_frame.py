@@ -64,6 +64,11 @@ def to_face(landmarks: NDArray[np.floating], size: int) -> tuple[Floats, Floats]
     return _resized(_field(template(), landmarks), size)
 
 
+def frame_place(landmarks: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """Return x and y, (128, 128) each: where pixels of a face's crop are in the mean face."""
+    return _resized(_field(landmarks, template()), SIZE)
+
+
 def from_frame(pictures: Floats, landmarks: NDArray[np.floating]) -> Floats:
     """Bring pictures from the mean face's frame to a face.
 
@@ -78,7 +83,7 @@ def from_frame(pictures: Floats, landmarks: NDArray[np.floating]) -> Floats:
     -------
     (128, 128, C) in the frame of the face's own crop.
     """
-    x, y = _resized(_field(landmarks, template()), SIZE)
+    x, y = frame_place(landmarks)
     scale = pictures.shape[0] / SIZE
     at = [np.float32((v + 0.5) * scale - 0.5) for v in (x, y)]
     if pictures.shape[0] > SIZE:

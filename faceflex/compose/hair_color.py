@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.faces.align import SIZE, invert
-from faceflex.faces.landmark_groups import CHEEKS
+from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
 from faceflex.faces.region import LUMA, Region
 
@@ -17,7 +16,7 @@ _BROW_COVER = 0.8  # Share of a brow's darkest pixels that is hair; the rest is 
 _DARKEST, _LIGHTEST = 0.10, 0.72  # Of the skin's brightness: bounds of hair.
 _DARK_SHARE = 30  # Percentile of a brow's brightness.
 _HAZE = 0.7
-_SAMPLED = 3  # Samples to a pixel of the crop.
+_WARM = np.float32([1.04, 1.0, 0.94])  # Hair on the lip is redder than that of the brows.
 
 Floats = NDArray[np.float32]
 
@@ -73,7 +72,7 @@ class HairColor:
         mixed = np.mean(found, axis=0)
         bright = float(mixed @ LUMA)
         hair = np.clip((bright - (1 - _BROW_COVER)) / _BROW_COVER, _DARKEST, _LIGHTEST)
-        ratio = mixed * (hair / max(bright, 0.05))
+        ratio = _WARM * mixed * (hair / max(bright, 0.05))
         return cls(np.float32(np.clip(ratio, 0.05, 0.95)), black)
 
 
@@ -96,6 +95,3 @@ def skin_light(crop: Floats, without: NDArray[np.bool_], width: float = 7.0) -> 
     total = cv2.GaussianBlur(crop * weight[:, :, None], (0, 0), width)
     share = cv2.GaussianBlur(weight, (0, 0), width)[:, :, None]
     return np.asarray(total / np.maximum(share, 0.02), np.float32)
-
-
-__all__ = ["CHEEKS", "HairColor", "invert", "skin_light", "to_crop"]

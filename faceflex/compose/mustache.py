@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from faceflex.compose.hair_color import HairColor, skin_light, to_crop
 from faceflex.compose.layers import LayerScene
 from faceflex.compose.photo_detail import grain_like
-from faceflex.faces.align import SIZE
+from faceflex.faces.align import SIZE, invert, transform_points
 from faceflex.faces.mask import fill_hull
+from faceflex.faces.region import Region
 
 _HAIRS = 1500  # Of the fullest mustache.
 _LAYERS = 20  # Hairs are laid over each other in so many.
@@ -175,9 +176,7 @@ class Mustache:
         shade = bright / np.maximum(cover, 1e-3)
         color = HairColor.measure(scene.photo, region, landmarks)
         crop = to_crop(scene.patch, region)
-        lips = fill_hull(landmarks[48:60], SIZE, grow=1) | fill_hull(
-            landmarks[31:36], SIZE, grow=2
-        )
+        lips = fill_hull(landmarks[48:60], SIZE, grow=1) | fill_hull(landmarks[31:36], SIZE, grow=2)
         light = part.from_crop(skin_light(crop, lips))
         hair = light * color.ratio * shade[:, :, None]
         hair = np.float32(color.black) + hair * np.float32(
@@ -198,8 +197,6 @@ def _window(scene: LayerScene) -> tuple[slice, slice] | None:
     points = scene.landmarks[[31, 33, 35, 48, 51, 54]]
     low, high = points.min(axis=0) - _ROOM, points.max(axis=0) + _ROOM
     corners = np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]])
-    from faceflex.faces.align import invert, transform_points
-
     placed = transform_points(invert(scene.region.matrix), np.float32(corners))
     width, height = scene.region.size
     left, top = (max(0, int(v)) for v in placed.min(axis=0))
@@ -211,11 +208,9 @@ def _window(scene: LayerScene) -> tuple[slice, slice] | None:
     return slice(top, bottom), slice(left, right)
 
 
-def _moved(picture: Floats, part: object, by: tuple[float, float]) -> Floats:
+def _moved(picture: Floats, part: Region, by: tuple[float, float]) -> Floats:
     """Move a picture (h, w) of a region by pixels of the crop."""
-    from faceflex.faces.align import invert
-
-    back = invert(part.matrix)[:, :2] @ np.array(by)  # type: ignore[attr-defined]
+    back = invert(part.matrix)[:, :2] @ np.array(by)
     matrix = np.float64([[1, 0, back[0]], [0, 1, back[1]]])
     return np.asarray(
         cv2.warpAffine(picture, matrix, picture.shape[::-1], borderMode=cv2.BORDER_REPLICATE),
@@ -223,45 +218,46 @@ def _moved(picture: Floats, part: object, by: tuple[float, float]) -> Floats:
     )
 
 
-def _draw(curves: Floats, shades: Floats, part: object) -> tuple[Floats, Floats]:
+def _draw(curves: Floats, shades: Floats, region: Region) -> tuple[Floats, Floats]:
     """Draw hairs at the photo's pixels.
 
     Returns
     -------
     (h, w) how much of each pixel is hair, and (h, w) its brightness times that.
     """
-    from faceflex.faces.align import invert, transform_points
-
-    region = part
-    scale = 1 / region.scale  # type: ignore[attr-defined]
+    scale = 1 / region.scale
     factor = max(1, round(min(_FINEST, max(_FINE, 2 * scale)) / scale))
-    width, height = region.size  # type: ignore[attr-defined]
-    placed = transform_points(invert(region.matrix), curves.reshape(-1, 2))  # type: ignore[attr-defined]
+    width, height = region.size
+    placed = transform_points(invert(region.matrix), curves.reshape(-1, 2))
     placed = ((placed + 0.5) * factor - 0.5).reshape(curves.shape)
     thick = _WIDTH * scale * factor  # In pixels of the drawing.
     pen = max(1, round(thick))
     weight = min(1.0, thick / pen)
     size = (height * factor, width * factor)
     cover, bright = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    groups = np.arange(len(curves)) % _LAYERS
     steps = np.linspace(0, 1, _POINTS - 1)
     # Thin at root and tip, with a sheen below the root.
-    alpha = np.float32(weight * np.minimum(1, np.minimum((steps + 0.15) / 0.3, (1.12 - steps) / 0.5)))
-    sheen = np.float32(1 + 0.5 * np.exp(-(((steps - 0.35) / 0.18) ** 2)) - 0.1)
+    ends = np.minimum((steps + 0.15) / 0.3, (1.12 - steps) / 0.5)
+    alpha = weight * np.minimum(1, ends)
+    sheen = 0.9 + 0.5 * np.exp(-(((steps - 0.35) / 0.18) ** 2))
     shift = 4
     fixed = np.round(placed * (1 << shift)).astype(np.int32)
-    for group in range(_LAYERS):
-        mask = np.zeros(size, np.uint8)
-        tone = np.zeros(size, np.uint8)
-        for n in np.flatnonzero(groups == group):
-            value = float(np.exp(shades[n]))
-            for k in range(_POINTS - 1):
-                a, b = fixed[n, k].tolist(), fixed[n, k + 1].tolist()
-                cv2.line(mask, a, b, int(255 * alpha[k]), pen, cv2.LINE_AA, shift)
-                tint = int(np.clip(90 * value * sheen[k], 1, 255))
-                cv2.line(tone, a, b, tint, pen + 2, cv2.LINE_8, shift)
-        m = mask.astype(np.float32) / 255
-        bright = bright * (1 - m) + m * (tone.astype(np.float32) / 90)
-        cover = cover + m * (1 - cover)
+    order = np.argsort(shades, kind="stable")  # Hairs of a layer are alike; layers come mixed.
+    layers = np.array_split(order, _LAYERS)
+    for number in np.random.default_rng(5).permutation(_LAYERS):
+        group = layers[number]
+        if not len(group):
+            continue
+        mask, lit = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+        for k in range(_POINTS - 1):
+            pieces = list(fixed[group, k : k + 2])
+            for canvas, value in ((mask, alpha[k]), (lit, alpha[k] * sheen[k] / 1.4)):
+                cv2.polylines(canvas, pieces, False, 255 * value, pen, cv2.LINE_AA, shift)
+        tone = 1.4 * float(np.exp(shades[group].mean()))
+        share = mask.astype(np.float32) * np.float32(1 / 255)
+        bright *= 1 - share
+        bright += lit.astype(np.float32) * np.float32(tone / 255)
+        cover += share * (1 - cover)
     small = (width, height)
-    return tuple(cv2.resize(v, small, interpolation=cv2.INTER_AREA) for v in (cover, bright))  # type: ignore[return-value]
+    cover, bright = (cv2.resize(v, small, interpolation=cv2.INTER_AREA) for v in (cover, bright))
+    return cover, bright

@@ -6,6 +6,8 @@ Perrett 2001: a gain of a band makes folds deeper in the light and in the dark a
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +45,7 @@ def detail_bands(luma: Floats, scale: float = 128 / SIDE) -> Floats:
         Pixels of the crop per pixel.
     """
     smooth = [cv2.GaussianBlur(luma, (0, 0), s / scale) for s in SIGMAS]
-    return np.stack([a - b for a, b in zip(smooth, smooth[1:], strict=False)], axis=2)
+    return np.stack([a - b for a, b in pairwise(smooth)], axis=2)
 
 
 def band_energy(bands: Floats, side: int) -> Floats:
@@ -52,3 +54,17 @@ def band_energy(bands: Floats, side: int) -> Floats:
     square = cv2.GaussianBlur(np.square(bands), (0, 0), _LOCAL / scale)
     small = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
     return np.asarray(0.5 * np.log(np.maximum(small, 0) + _LEAST), np.float32)
+
+
+def detail_flow(luma: Floats, side: int, scale: float = 128 / SIDE) -> Floats:
+    """Return which way fine detail runs, (side, side, 2).
+
+    That is the structure tensor of a log luma (h, w), averaged nearby: cosine and sine of twice the
+    angle of the slope, each times how much slopes agree, 0 to 1.
+    """
+    fine = cv2.GaussianBlur(luma, (0, 0), 0.6 / scale) - cv2.GaussianBlur(luma, (0, 0), 2.5 / scale)
+    dx, dy = (cv2.Sobel(fine, cv2.CV_32F, 1 - k, k, scale=1 / 8) for k in (0, 1))
+    tensor = np.stack([dx * dx - dy * dy, 2 * dx * dy, dx * dx + dy * dy], axis=2)
+    tensor = cv2.GaussianBlur(tensor, (0, 0), _LOCAL / scale)
+    small = cv2.resize(tensor, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(small[..., :2] / (small[..., 2:] + 1e-5), np.float32)

@@ -11,15 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.face_frame import to_face
-from faceflex.compose.years_bands import BANDS, SIDE, band_energy, detail_bands, log_luma
+from faceflex.compose.years_bands import (
+    SIDE,
+    band_energy,
+    detail_bands,
+    detail_flow,
+    log_luma,
+)
 from faceflex.data.readers import read_utkface
 from faceflex.errors import FaceflexError, UsageError
 from faceflex.faces.align import SIZE, estimate_similarity, invert, transform_points, warp
 from faceflex.faces.landmark_groups import LEFT_EYE, RIGHT_EYE
 from faceflex.photo import load_rgb
 
-COLORS, ENERGIES, FOLDS = 64, 32, 128
+COLORS, ENERGIES, FOLDS = 64, 32, 128  # The flow of detail is as large as its energy.
 """Sides of the pictures of colors, of detail's energy, and of folds."""
+
+OLD = 60
+"""From this age on, wrinkles run as they do in the old."""
+
+LEAST = 200
+"""Fewer faces than this are not read."""
 
 _TURNED = 0.22  # Of the face's width: nearer to one side of the jaw, the nose is turned away.
 _ODD = 5.0  # Pixels of the crop by which landmarks may be off the template, root mean square.
@@ -48,6 +60,8 @@ class YearsFaces:
         (N, 32, 32, bands) float16: log energy of the luma's detail.
     fold
         (N, 128, 128) float16: the detail of all bands but the finest.
+    flow
+        (32, 32, 2) which way the fine detail of the old runs; see :func:`detail_flow`.
     """
 
     age: Floats
@@ -57,6 +71,7 @@ class YearsFaces:
     color: NDArray[np.float16]
     energy: NDArray[np.float16]
     fold: NDArray[np.float16]
+    flow: Floats
 
 
 def frontal(landmarks: NDArray[np.floating], template: NDArray[np.floating]) -> bool:
@@ -121,7 +136,8 @@ def read_years(
     records = [r for r in read_utkface(folder) if r.points is not None and r.labels]
     records = [r for r in records if r.held_out == held_out]
     columns = [list(names).index(n) for n in _JUDGED]
-    rows: list[tuple[float, float, Floats, Floats, Floats, Floats, Floats]] = []
+    rows: list[tuple[float | Floats, ...]] = []
+    flows: list[Floats] = []
     for start in range(0, len(records), 64):
         found, crops = [], []
         for record in records[start : start + 64]:
@@ -140,7 +156,8 @@ def read_years(
         for (record, landmarks, face), score in zip(found, scores, strict=True):
             if score[0] > 0.5:
                 continue
-            bands = detail_bands(log_luma(face))
+            luma = log_luma(face)
+            bands = detail_bands(luma)
             energy = band_energy(bands, ENERGIES)
             fold = cv2.resize(
                 bands[..., 1:].sum(axis=2), (FOLDS, FOLDS), interpolation=cv2.INTER_AREA
@@ -156,20 +173,21 @@ def read_years(
             others = np.float32([*race, *(score[1:] - 0.5), _sharpness(energy)])
             age, female = record.labels["age"], record.labels["gender"]
             rows.append((age, female, others, landmarks, color, energy, fold))
+            if age >= OLD:
+                flows.append(detail_flow(luma, ENERGIES))
         if advance is not None:
             advance(min(start + 64, len(records)), len(records))
-    if len(rows) < 200:
-        raise UsageError(f"{folder}: {len(rows)} frontal faces of known age; at least 200 are needed")
-    ages, female, others, shape, color_, energy_, fold_ = zip(*rows, strict=True)
+    if len(rows) < LEAST or not flows:
+        raise UsageError(
+            f"{folder}: {len(rows)} frontal faces of known age, {len(flows)} of them of {OLD} years"
+            f" and more; at least {LEAST} and 1 are needed"
+        )
+    ages, female, others, shape, *pictures = zip(*rows, strict=True)
     return YearsFaces(
         np.float32(ages),
         np.float32(female),
         np.stack(others),
         np.stack(shape),
-        np.stack([c.astype(np.float16) for c in color_]),
-        np.stack([e.astype(np.float16) for e in energy_]),
-        np.stack([f.astype(np.float16) for f in fold_]),
+        *(np.stack([np.asarray(p, np.float16) for p in part]) for part in pictures),
+        np.asarray(np.mean(flows, axis=0), np.float32),
     )
-
-
-__all__ = ["BANDS", "YearsFaces", "frontal", "in_frame", "read_years"]

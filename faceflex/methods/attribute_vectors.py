@@ -261,7 +261,10 @@ class AttributeVectorMethod:
             if learned:
                 smile = SmileStep(part, strength, shot.variant * _varies(name, shot), closes)
         still, moving = (blend_styles(g) for g in groups)
-        return [LatentStep(offsets[0], still, layers=tuple(layers)), LatentStep(offsets[1], moving, smile, years=years)]
+        return [
+            LatentStep(offsets[0], still, layers=tuple(layers)),
+            LatentStep(offsets[1], moving, smile, years=years),
+        ]
 
     def _vector(self, name: str, shot: Shot, *, closed: bool = False) -> NDArray[np.float32]:
         """Return the version (D,) of an attribute's vector that a shot asks for."""
@@ -295,7 +298,7 @@ class AttributeVectorMethod:
             layers = step.layers
             if aged is not None:
                 at = code.face.landmarks if landmarks is None else landmarks
-                layers = (*layers, aging_layer(aged, at))
+                layers = (*layers, aging_layer(aged, at, self._seed))
             condition = self.condition(code, latent)
             style = step.style.transfer
             changes.append(
@@ -319,7 +322,7 @@ class AttributeVectorMethod:
         probe = self.vectors.linear_probes.get("Male")
         if probe is None:
             return 0.5
-        return float(np.clip(0.5 - (code.latent @ probe[:-1] + probe[-1]), 0, 1))
+        return float(1 / (1 + np.exp(3 * float(code.latent @ probe))))
 
     def offset_changes(
         self,

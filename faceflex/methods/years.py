@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.aging import Aging
-from faceflex.compose.face_frame import from_frame
+from faceflex.compose.aging import Aging, Wrinkles
+from faceflex.compose.face_frame import frame_place, from_frame
 from faceflex.errors import AssetError
+from faceflex.faces.align import SIZE, template
+from faceflex.faces.landmark_groups import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from faceflex.faces.mask import fill_hull
 from faceflex.tensors import read_arrays, write_arrays
 
 KIND = "faceflex-years-1"
@@ -25,6 +31,11 @@ YEARS = 10.0
 LATENT_SHARE = 0.5
 """Share of the latent's own direction that goes with them."""
 
+_WRINKLED_AT, _WRINKLING = 58.0, 9.0
+_WRINKLED = (0.5, 2.0, 1.4)  # Depth everywhere, more of it where detail grows, and the most.
+_EDGE = (1.0, 11.0)  # Pixels of the crop inside the mask's edge between which statistics fade in.
+_DEPTHS = (0.05, 0.055, 0.03)  # Of fine and broad lines, and spots, in log luma.
+_GRAY_AT, _GRAYING = 55.0, 6.0  # Years.
 _GROWN = 16.0
 _YOUNGEST, _OLDEST = 18.0, 85.0
 _GAINS = {"color": 1.0, "energy": 1.2, "fold": 1.0}
@@ -46,12 +57,21 @@ class Appearance:
         (32, 32, bands) log energy of detail.
     fold
         (128, 128, 1) detail of log luma.
+    gray
+        Share of hair that is gray.
+    wrinkled
+        How wrinkled the skin is, from 0 to 1.
+    flow
+        Which way wrinkles run; None where there are none.
     """
 
     shape: Floats
     color: Floats
     energy: Floats
     fold: Floats
+    gray: float = 0.0
+    wrinkled: float = 0.0
+    flow: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -64,18 +84,19 @@ class Years:
         By name (K, ...): what curves of shape, color, energy and fold are made of.
     weights
         By name (2, nodes, K): of the modes, for men and women at :data:`NODES`.
+    flow
+        (32, 32, 2) which way the wrinkles of the old run; see
+        :func:`faceflex.compose.years_bands.detail_flow`.
     """
 
     modes: dict[str, Floats]
     weights: dict[str, Floats]
+    flow: Floats
 
     @classmethod
-    def from_curves(
-        cls, shape: Floats, color: Floats, energy: Floats, fold: Floats, rank: int
-    ) -> Years:
+    def from_curves(cls, curves: Mapping[str, Floats], flow: Floats, rank: int) -> Years:
         """Keep the strongest modes of curves (2, nodes, ...)."""
         modes, weights = {}, {}
-        curves = {"shape": shape, "color": color, "energy": energy, "fold": fold}
         for name, curve in curves.items():
             flat = curve.reshape(2 * len(NODES), -1).astype(np.float64)
             # What is the same at all ages cancels in differences.
@@ -84,7 +105,7 @@ class Years:
             kept = min(rank, len(s))
             modes[name] = np.float32(v[:kept].reshape(kept, *curve.shape[2:]))
             weights[name] = np.float32((u * s)[:, :kept].reshape(2, len(NODES), kept))
-        return cls(modes, weights)
+        return cls(modes, weights, flow)
 
     def difference(self, start: float, end: float, female: float) -> Appearance:
         """Return how faces change from one age to another.
@@ -101,7 +122,12 @@ class Years:
             curve = (1 - female) * self.weights[name][0] + female * self.weights[name][1]
             change = [np.interp(end, NODES, c) - np.interp(start, NODES, c) for c in curve.T]
             parts[name] = np.float32(np.tensordot(np.float32(change), mode, 1))
-        return Appearance(**parts)
+        return Appearance(
+            **parts,
+            gray=gray_share(end) - gray_share(start),
+            wrinkled=wrinkle_depth(end) - wrinkle_depth(start),
+            flow=self.flow,
+        )
 
     def of_face(self, age: float, years: float, female: float) -> Appearance:
         """Return what some years do to a face of an age: the change from ``age`` on, or back.
@@ -120,6 +146,7 @@ class Years:
         """Write it to a file, in half precision."""
         arrays = {f"{n}.modes": m.astype(np.float16) for n, m in self.modes.items()}
         arrays |= {f"{n}.weights": w.astype(np.float32) for n, w in self.weights.items()}
+        arrays["flow"] = self.flow.astype(np.float16)
         write_arrays(path, arrays, {"kind": KIND})
 
     @classmethod
@@ -139,12 +166,68 @@ class Years:
                 weights[name] = arrays[f"{name}.weights"].astype(np.float32)
             except KeyError as error:
                 raise AssetError(f"{path}: damaged {_LABEL} (no {error.args[0]})") from None
-        return cls(modes, weights)
+        if "flow" not in arrays:
+            raise AssetError(f"{path}: damaged {_LABEL} (no flow)")
+        return cls(modes, weights, arrays["flow"].astype(np.float32))
 
 
-def aging_layer(change: Appearance, landmarks: NDArray[np.floating]) -> Aging:
+def gray_share(age: float) -> float:
+    """Return the share of a person's hair that is gray at an age.
+
+    Half of it in the middle of the fifties, as a rule of thumb (Panhard, Lozano and Loussouarn
+    2012 found gray in three quarters of people of 45 to 65).
+
+    Examples
+    --------
+    >>> round(gray_share(30), 2), round(gray_share(70), 2)
+    (0.02, 0.92)
+    """
+    return float(1 / (1 + np.exp((_GRAY_AT - age) / _GRAYING)))
+
+
+def aging_layer(change: Appearance, landmarks: NDArray[np.floating], seed: int = 0) -> Aging:
     """Return the layer that a change makes of a face with these landmarks (68, 2)."""
-    energy = from_frame(np.float32(_GAINS["energy"]) * change.energy, landmarks)
-    color = from_frame(np.float32(_GAINS["color"]) * change.color, landmarks)
-    fold = from_frame(np.float32(_GAINS["fold"]) * change.fold, landmarks)[..., 0]
-    return Aging(energy, color, fold)
+    older = change.wrinkled >= 0
+    # Skin gets no smoother with the years: where detail fades, there was more hair on younger faces.
+    one_way = np.maximum if older else np.minimum
+    inner = _inner_zone()[:, :, None]
+    energy = from_frame(np.float32(_GAINS["energy"]) * one_way(change.energy, 0), landmarks)
+    energy *= from_frame(inner, landmarks)
+    color = np.float32(_GAINS["color"]) * cv2.resize(change.color, (SIZE, SIZE)) * inner
+    color = from_frame(color, landmarks)
+    fold = from_frame(np.float32(_GAINS["fold"]) * change.fold * inner, landmarks)[..., 0]
+    wrinkles = None
+    if change.wrinkled > 0 and change.flow is not None:
+        more = cv2.resize(change.energy[..., :2].mean(axis=2), (SIZE, SIZE))
+        share = np.clip(_WRINKLED[0] + _WRINKLED[1] * more, 0, _WRINKLED[2])
+        share = share * np.float32(change.wrinkled) * skin_zone()
+        depth = share[:, :, None] * np.float32(_DEPTHS)
+        place = np.stack(frame_place(landmarks), axis=2)
+        wrinkles = Wrinkles(from_frame(depth, landmarks), place, change.flow, seed)
+    return Aging(energy, color, fold, max(change.gray, 0.0), wrinkles)
+
+
+@cache
+def _inner_zone() -> Floats:
+    """Return (128, 128): 1 inside the mean face, falling to 0 where its hair and outline begin."""
+    inside = fill_hull(template(), SIZE, raise_brows=True).astype(np.uint8)
+    inside[[0, -1]] = inside[:, [0, -1]] = 0
+    far = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    t = np.clip((far - _EDGE[0]) / (_EDGE[1] - _EDGE[0]), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+@cache
+def skin_zone() -> Floats:
+    """Return (128, 128): 1 where the mean face has skin that wrinkles; not nose, eyes and lips."""
+    points = template()
+    other = fill_hull(points[27:36], SIZE, grow=3)
+    for group in (RIGHT_EYE, LEFT_EYE):
+        other |= fill_hull(points[group], SIZE, grow=2)
+    other |= fill_hull(points[OUTER_LIPS], SIZE, grow=1)
+    return 1 - cv2.GaussianBlur(other.astype(np.float32), (0, 0), 2.0)
+
+
+def wrinkle_depth(age: float) -> float:
+    """Return how wrinkled skin is at an age, from 0 to 1."""
+    return float(1 / (1 + np.exp((_WRINKLED_AT - age) / _WRINKLING)))

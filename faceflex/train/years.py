@@ -1,4 +1,4 @@
-"""Fit what years do to faces: prototypes of age, and how deep detail is at each (see docs/years.md).
+"""Fit what years do to faces: prototypes of age, and how deep detail is at each.
 
 Everything is one regression: of each face's shape, colors, detail's energy and folds on its age
 (piecewise linear, for men and women apart) and on what else faces differ by (ancestry, expression,
@@ -74,4 +74,8 @@ def fit_years(faces: YearsFaces) -> Years:
     shape = (shape + both) / 2
     color, energy = _mirror(fitted(faces.color)), _mirror(fitted(faces.energy))
     fold = _mirror(fitted(faces.fold[..., None]))
-    return Years.from_curves(shape, color, energy, fold, _RANK)
+    flow = (
+        faces.flow + faces.flow[:, ::-1] * np.float32([1, -1])
+    ) / 2  # Mirrored, an angle turns round.
+    curves = {"shape": shape, "color": color, "energy": energy, "fold": fold}
+    return Years.from_curves(curves, flow, _RANK)
