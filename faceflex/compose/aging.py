@@ -32,8 +32,10 @@ _NOISE = 1.5  # Detail of so many standard deviations of the grain is half noise
 _BRIGHTER = 0.04  # Log luma by which a place may get brighter than the skin around it.
 _DARKER = (0.12, 0.5)  # Log luma below the skin's from which a pixel may be, and is, hair.
 _GRAY = 0.62  # Brightness of gray hair, to that of the skin.
-_IN_FOLDS = np.float32([0.85, 1.0, 1.1])  # Folds are a little redder than the skin beside them, ...
-_IN_SPOTS = np.float32([0.6, 1.0, 1.25])  # ... spots are brown.
+_IN_FOLDS = np.array(
+    [0.85, 1.0, 1.1], np.float32
+)  # Folds are a little redder than the skin beside them, ...
+_IN_SPOTS = np.array([0.6, 1.0, 1.25], np.float32)  # ... spots are brown.
 _UNDER_BEARD = 0.8  # A beard hides wrinkles.
 _FADES = 0.6  # How much of its color the grayest hair loses.
 
@@ -137,7 +139,7 @@ class Aging:
         lift = np.exp(
             share * 0.8 * np.log(np.maximum(target, 1) / np.maximum(luma, 4)).clip(0, 1.6)
         )
-        gray = luma * np.float32([1.01, 1.0, 0.98])
+        gray = luma * np.array([1.05, 1.0, 0.93], np.float32)
         patch += share * np.float32(_FADES) * (gray - patch)
         patch *= lift
 

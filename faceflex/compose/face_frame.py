@@ -85,8 +85,8 @@ def from_frame(pictures: Floats, landmarks: NDArray[np.floating]) -> Floats:
     """
     x, y = frame_place(landmarks)
     scale = pictures.shape[0] / SIZE
-    at = [np.float32((v + 0.5) * scale - 0.5) for v in (x, y)]
+    u, v = (np.float32((c + 0.5) * scale - 0.5) for c in (x, y))
     if pictures.shape[0] > SIZE:
         pictures = cv2.GaussianBlur(pictures, (0, 0), 0.4 * scale)
-    out = cv2.remap(pictures, *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    out = cv2.remap(pictures, u, v, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.float32).reshape(SIZE, SIZE, -1)

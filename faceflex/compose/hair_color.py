@@ -16,7 +16,7 @@ _BROW_COVER = 0.8  # Share of a brow's darkest pixels that is hair; the rest is 
 _DARKEST, _LIGHTEST = 0.10, 0.72  # Of the skin's brightness: bounds of hair.
 _DARK_SHARE = 30  # Percentile of a brow's brightness.
 _HAZE = 0.7
-_WARM = np.float32([1.04, 1.0, 0.94])  # Hair on the lip is redder than that of the brows.
+_WARM = np.array([1.04, 1.0, 0.94], np.float32)  # Hair on the lip is redder than that of the brows.
 
 Floats = NDArray[np.float32]
 
@@ -56,7 +56,7 @@ class HairColor:
         found = []
         for brow in (slice(17, 22), slice(22, 27)):
             points = np.asarray(landmarks[brow], np.float32)
-            lifted = points - np.float32([0, 3.5])  # Above frames of glasses.
+            lifted = points - np.array([0, 3.5], np.float32)  # Above frames of glasses.
             hair = fill_hull(np.concatenate([points, lifted]), SIZE)
             around = fill_hull(np.concatenate([points + [0, 5], lifted - [0, 5]]), SIZE)
             if hair.sum() < 8:
@@ -68,7 +68,7 @@ class HairColor:
                 found.append(np.median(crop[dark], axis=0) / np.maximum(crop[light].mean(0), 4))
         black = _HAZE * float(np.percentile(photo @ LUMA, 0.5))
         if not found:
-            return cls(np.float32([0.3, 0.3, 0.3]), black)
+            return cls(np.full(3, 0.3, np.float32), black)
         mixed = np.mean(found, axis=0)
         bright = float(mixed @ LUMA)
         hair = np.clip((bright - (1 - _BROW_COVER)) / _BROW_COVER, _DARKEST, _LIGHTEST)

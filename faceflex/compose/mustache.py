@@ -211,7 +211,7 @@ def _window(scene: LayerScene) -> tuple[slice, slice] | None:
 def _moved(picture: Floats, part: Region, by: tuple[float, float]) -> Floats:
     """Move a picture (h, w) of a region by pixels of the crop."""
     back = invert(part.matrix)[:, :2] @ np.array(by)
-    matrix = np.float64([[1, 0, back[0]], [0, 1, back[1]]])
+    matrix = np.array([[1, 0, back[0]], [0, 1, back[1]]], np.float64)
     return np.asarray(
         cv2.warpAffine(picture, matrix, picture.shape[::-1], borderMode=cv2.BORDER_REPLICATE),
         np.float32,

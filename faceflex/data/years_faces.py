@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -135,8 +136,8 @@ def read_years(
 
     records = [r for r in read_utkface(folder) if r.points is not None and r.labels]
     records = [r for r in records if r.held_out == held_out]
-    columns = [list(names).index(n) for n in _JUDGED]
-    rows: list[tuple[float | Floats, ...]] = []
+    judged = [list(names).index(n) for n in _JUDGED]
+    columns: dict[str, list[Any]] = {}
     flows: list[Floats] = []
     for start in range(0, len(records), 64):
         found, crops = [], []
@@ -152,7 +153,7 @@ def read_years(
                 continue
             crops.append(warp(rgb, matrix, SIZE)[0])
             found.append((record, landmarks, in_frame(rgb, matrix, landmarks, SIDE)))
-        scores = judge(np.stack(crops))[:, columns] if crops else np.zeros((0, len(_JUDGED)))
+        scores = judge(np.stack(crops))[:, judged] if crops else np.zeros((0, len(_JUDGED)))
         for (record, landmarks, face), score in zip(found, scores, strict=True):
             if score[0] > 0.5:
                 continue
@@ -170,24 +171,28 @@ def read_years(
             color = np.log(np.maximum(small, 0) + 12)
             color = color - color[8:-8, 12:-12].mean(axis=(0, 1))
             race = np.eye(5)[int(min(record.labels["race"], 4))][1:]
-            others = np.float32([*race, *(score[1:] - 0.5), _sharpness(energy)])
-            age, female = record.labels["age"], record.labels["gender"]
-            rows.append((age, female, others, landmarks, color, energy, fold))
+            age = record.labels["age"]
+            values = {
+                "age": age,
+                "female": record.labels["gender"],
+                "others": [*race, *(score[1:] - 0.5), _sharpness(energy)],
+                "shape": landmarks,
+                "color": color.astype(np.float16),
+                "energy": energy.astype(np.float16),
+                "fold": fold.astype(np.float16),
+            }
+            for name, value in values.items():
+                columns.setdefault(name, []).append(value)
             if age >= OLD:
                 flows.append(detail_flow(luma, ENERGIES))
         if advance is not None:
             advance(min(start + 64, len(records)), len(records))
-    if len(rows) < LEAST or not flows:
+    count = len(columns.get("age", ()))
+    if count < LEAST or not flows:
         raise UsageError(
-            f"{folder}: {len(rows)} frontal faces of known age, {len(flows)} of them of {OLD} years"
+            f"{folder}: {count} frontal faces of known age, {len(flows)} of them of {OLD} years"
             f" and more; at least {LEAST} and 1 are needed"
         )
-    ages, female, others, shape, *pictures = zip(*rows, strict=True)
-    return YearsFaces(
-        np.float32(ages),
-        np.float32(female),
-        np.stack(others),
-        np.stack(shape),
-        *(np.stack([np.asarray(p, np.float16) for p in part]) for part in pictures),
-        np.asarray(np.mean(flows, axis=0), np.float32),
-    )
+    kinds = {"color": np.float16, "energy": np.float16, "fold": np.float16}
+    arrays: dict[str, Any] = {n: np.array(v, kinds.get(n, np.float32)) for n, v in columns.items()}
+    return YearsFaces(**arrays, flow=np.asarray(np.mean(flows, axis=0), np.float32))

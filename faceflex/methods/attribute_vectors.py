@@ -27,6 +27,7 @@ from faceflex.faces.lips import Lips
 from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
+from faceflex.methods.face_years import shared_years
 from faceflex.methods.landmark_readout import landmark_targets
 from faceflex.methods.latent_steps import (
     Crop,
@@ -39,7 +40,7 @@ from faceflex.methods.latent_steps import (
 )
 from faceflex.methods.smile_motion import SmileMotion
 from faceflex.methods.smile_targets import smile_targets
-from faceflex.methods.years import LATENT_SHARE, YEARS, Appearance, Years, aging_layer
+from faceflex.methods.years import OLDER, YEARS, YOUNGER, Appearance, aging_layer
 from faceflex.models.model_id import read_id
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class AttributeVectorMethod:
         smile_motion: str | Path | None = "smile-motion",
     ) -> None:
         self._model_name, self._vectors_name = model, vectors
-        self._smile_motion_name, self._years_name = smile_motion, "years"
+        self._smile_motion_name, self._years = smile_motion, shared_years()
         self._condition_on, self._device, self._seed = tuple(condition_on), device, seed
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -246,8 +247,9 @@ class AttributeVectorMethod:
         closed = keeps_lips_closed(code) or dict(shot.settings).get(_OPEN, 1.0) <= 0
         for name, strength in shot.settings:
             if name == _MUSTACHE and strength > 0:
-                kind = shot.variant * _varies(name, shot)
-                layers.append(Mustache(strength, self._seed + kind))
+                if not self._years.is_child(code.face):
+                    kind = shot.variant * _varies(name, shot)
+                    layers.append(Mustache(strength, self._seed + kind))
                 continue
             moves = int(style_of(name).moves)
             learned = name == _SMILE and self.smile_motion is not None
@@ -255,7 +257,7 @@ class AttributeVectorMethod:
             part = np.float32(strength) * self._vector(name, shot, closed=closes)
             if name == _YOUNG:
                 years = -YEARS * strength
-                part = np.float32(LATENT_SHARE) * part
+                part = np.float32((OLDER if years > 0 else YOUNGER).latent) * part
             offsets[moves] += part
             groups[moves][name] = strength
             if learned:
@@ -293,7 +295,7 @@ class AttributeVectorMethod:
         before, changes = code.decoded, []
         for step, latent in zip(steps, latents_after(code, steps), strict=True):
             after = _to_template(next(decoded), code.to_template)
-            aged = self._aged(code, step.years) if step.years else None
+            aged = self._years.change(code.face, step.years) if step.years else None
             landmarks, lips = self._targets(code, step, aged)
             layers = step.layers
             if aged is not None:
@@ -307,22 +309,13 @@ class AttributeVectorMethod:
             before = after
         return changes
 
-    @cached_property
-    def years(self) -> Years:
-        """What years do to faces."""
-        return Years.load(resolve(self._years_name))
-
-    def _aged(self, code: FaceCode, years: float) -> Appearance:
-        """Return what some years do to a face."""
-        age = self.vectors.age(code.latent)
-        return self.years.of_face(30.0 if age is None else age, years, self._female(code))
-
-    def _female(self, code: FaceCode) -> float:
-        """Return how likely a face is a woman's, 0 to 1; one half where that is not known."""
-        probe = self.vectors.linear_probes.get("Male")
-        if probe is None:
-            return 0.5
-        return float(1 / (1 + np.exp(3 * float(code.latent @ probe))))
+    def remarks(self, code: FaceCode, shot: Shot) -> tuple[str, ...]:
+        """Return what a shot leaves undone of what it asks for, a phrase each."""
+        asked = dict(shot.settings)
+        if asked.get(_MUSTACHE, 0.0) > 0 and self._years.is_child(code.face):
+            age = self._years.looks(code.face).age
+            return (f"looks like a child of about {age:.0f}: no mustache is drawn",)
+        return ()
 
     def offset_changes(
         self,
@@ -383,7 +376,9 @@ class AttributeVectorMethod:
                 return landmarks, lips
         shift = self.vectors.landmark_shift(offset)
         if aged is not None:
-            shift = aged.shape if shift is None else shift + aged.shape
+            gain = np.float32((OLDER if step.years > 0 else YOUNGER).shape)
+            moved = gain * aged.shape
+            shift = moved if shift is None else shift + moved
         if shift is None:
             return (landmarks, lips) if smile else (None, None)
         return landmark_targets(landmarks, shift, lips, sideways=sideways)

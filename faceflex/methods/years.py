@@ -15,7 +15,7 @@ from faceflex.compose.aging import Aging, Wrinkles
 from faceflex.compose.face_frame import frame_place, from_frame
 from faceflex.errors import AssetError
 from faceflex.faces.align import SIZE, template
-from faceflex.faces.landmark_groups import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from faceflex.faces.mask import fill_hull
 from faceflex.tensors import read_arrays, write_arrays
 
@@ -28,17 +28,37 @@ NODES = np.array([1, 4, 8, 12, 16, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 7
 YEARS = 10.0
 """Years that strength -1 of *Young* adds."""
 
-LATENT_SHARE = 0.5
-"""Share of the latent's own direction that goes with them."""
+
+@dataclass(frozen=True)
+class Gains:
+    """How much of each part of a change is made; see docs/years.md for what each does.
+
+    Attributes
+    ----------
+    latent
+        Share of the latent's own direction that goes with the statistics.
+    shape, color, energy, fold
+        Gains of the statistics' differences.
+    """
+
+    latent: float
+    shape: float
+    color: float
+    energy: float
+    fold: float
+
+
+OLDER = Gains(latent=0.5, shape=1.0, color=1.0, energy=1.2, fold=1.0)
+YOUNGER = Gains(latent=0.75, shape=1.0, color=0.2, energy=2.4, fold=1.0)
 
 _WRINKLED_AT, _WRINKLING = 58.0, 9.0
-_WRINKLED = (0.5, 2.0, 1.4)  # Depth everywhere, more of it where detail grows, and the most.
-_EDGE = (1.0, 11.0)  # Pixels of the crop inside the mask's edge between which statistics fade in.
+_WRINKLED = (0.35, 2.5, 1.3)  # Depth everywhere, more of it where detail grows, and the most.
+_EDGE = (1.0, 11.0)  # Pixels of the crop, from the mask's edge, over which statistics fade in, ...
+_FRINGE = (11.0, 3.0)  # ... and from the brows upward, over which they fade out.
 _DEPTHS = (0.05, 0.055, 0.03)  # Of fine and broad lines, and spots, in log luma.
 _GRAY_AT, _GRAYING = 55.0, 6.0  # Years.
 _GROWN = 16.0
 _YOUNGEST, _OLDEST = 18.0, 85.0
-_GAINS = {"color": 1.0, "energy": 1.2, "fold": 1.0}
 
 Floats = NDArray[np.float32]
 
@@ -121,7 +141,7 @@ class Years:
         for name, mode in self.modes.items():
             curve = (1 - female) * self.weights[name][0] + female * self.weights[name][1]
             change = [np.interp(end, NODES, c) - np.interp(start, NODES, c) for c in curve.T]
-            parts[name] = np.float32(np.tensordot(np.float32(change), mode, 1))
+            parts[name] = np.float32(np.tensordot(np.array(change), mode, 1))
         return Appearance(
             **parts,
             gray=gray_share(end) - gray_share(start),
@@ -129,7 +149,7 @@ class Years:
             flow=self.flow,
         )
 
-    def of_face(self, age: float, years: float, female: float) -> Appearance:
+    def of_face(self, age: float, female: float, years: float) -> Appearance:
         """Return what some years do to a face of an age: the change from ``age`` on, or back.
 
         Where the ages end, the change of the nearest years is taken instead.
@@ -188,20 +208,21 @@ def gray_share(age: float) -> float:
 def aging_layer(change: Appearance, landmarks: NDArray[np.floating], seed: int = 0) -> Aging:
     """Return the layer that a change makes of a face with these landmarks (68, 2)."""
     older = change.wrinkled >= 0
-    # Skin gets no smoother with the years: where detail fades, there was more hair on younger faces.
+    gains = OLDER if older else YOUNGER
+    # Skin gets no smoother with years: where detail fades, younger faces had more hair.
     one_way = np.maximum if older else np.minimum
     inner = _inner_zone()[:, :, None]
-    energy = from_frame(np.float32(_GAINS["energy"]) * one_way(change.energy, 0), landmarks)
+    energy = from_frame(np.float32(gains.energy) * one_way(change.energy, 0), landmarks)
     energy *= from_frame(inner, landmarks)
-    color = np.float32(_GAINS["color"]) * cv2.resize(change.color, (SIZE, SIZE)) * inner
+    color = np.float32(gains.color) * cv2.resize(change.color, (SIZE, SIZE)) * inner
     color = from_frame(color, landmarks)
-    fold = from_frame(np.float32(_GAINS["fold"]) * change.fold * inner, landmarks)[..., 0]
+    fold = from_frame(np.float32(gains.fold) * change.fold * inner, landmarks)[..., 0]
     wrinkles = None
     if change.wrinkled > 0 and change.flow is not None:
         more = cv2.resize(change.energy[..., :2].mean(axis=2), (SIZE, SIZE))
         share = np.clip(_WRINKLED[0] + _WRINKLED[1] * more, 0, _WRINKLED[2])
         share = share * np.float32(change.wrinkled) * skin_zone()
-        depth = share[:, :, None] * np.float32(_DEPTHS)
+        depth = share[:, :, None] * np.array(_DEPTHS, np.float32)
         place = np.stack(frame_place(landmarks), axis=2)
         wrinkles = Wrinkles(from_frame(depth, landmarks), place, change.flow, seed)
     return Aging(energy, color, fold, max(change.gray, 0.0), wrinkles)
@@ -214,7 +235,10 @@ def _inner_zone() -> Floats:
     inside[[0, -1]] = inside[:, [0, -1]] = 0
     far = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     t = np.clip((far - _EDGE[0]) / (_EDGE[1] - _EDGE[0]), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
+    # Fringes hide the foreheads of the young more often.
+    brows = template()[BROWS, 1].min()
+    u = np.clip((np.arange(SIZE) - brows + _FRINGE[0]) / (_FRINGE[0] - _FRINGE[1]), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t) * u[:, None], np.float32)
 
 
 @cache

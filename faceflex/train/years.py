@@ -53,12 +53,12 @@ def regress(faces: YearsFaces, values: NDArray[np.floating]) -> Floats:
         np.float32(solve[: 2 * count] @ values[:, at : at + 4096].astype(np.float64))
         for at in range(0, values.shape[1], 4096)
     ]
-    return np.concatenate(rows, axis=1).reshape(2, count, -1)
+    return np.asarray(np.concatenate(rows, axis=1).reshape(2, count, -1), np.float32)
 
 
 def _mirror(pictures: Floats) -> Floats:
     """Return pictures (..., h, w, C), each the mean of itself and its mirror image."""
-    return (pictures + pictures[..., ::-1, :]) / 2
+    return np.asarray((pictures + pictures[..., ::-1, :]) / 2, np.float32)
 
 
 def fit_years(faces: YearsFaces) -> Years:
@@ -70,12 +70,12 @@ def fit_years(faces: YearsFaces) -> Years:
         )
 
     shape = fitted(faces.shape)
-    both = mirrored(shape.reshape(-1, 68, 2), SIZE).reshape(shape.shape)
-    shape = (shape + both) / 2
+    other = mirrored(shape.reshape(-1, 68, 2), SIZE).reshape(shape.shape)
+    shape = np.asarray((shape + other) / 2, np.float32)
     color, energy = _mirror(fitted(faces.color)), _mirror(fitted(faces.energy))
     fold = _mirror(fitted(faces.fold[..., None]))
     flow = (
-        faces.flow + faces.flow[:, ::-1] * np.float32([1, -1])
+        faces.flow + faces.flow[:, ::-1] * np.array([1, -1], np.float32)
     ) / 2  # Mirrored, an angle turns round.
     curves = {"shape": shape, "color": color, "energy": energy, "fold": fold}
     return Years.from_curves(curves, flow, _RANK)
