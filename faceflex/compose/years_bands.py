@@ -22,6 +22,9 @@ SIGMAS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 BANDS = len(SIGMAS) - 1
 
+COLORS, ENERGIES, FOLDS = 64, 32, 128
+"""Sides of the mean face's pictures: of colors, of detail's energy (and flow), and of folds."""
+
 _FLOOR = 12.0  # Of 255: so that the noise of black is no detail.
 _LOCAL = 3.0  # Pixels of the crop over which energy is measured.
 _LEAST = 1e-4

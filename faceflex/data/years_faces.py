@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from faceflex.compose.face_frame import to_face
 from faceflex.compose.years_bands import (
+    COLORS,
+    ENERGIES,
+    FOLDS,
     SIDE,
     band_energy,
     detail_bands,
@@ -24,9 +27,6 @@ from faceflex.errors import FaceflexError, UsageError
 from faceflex.faces.align import SIZE, estimate_similarity, invert, transform_points, warp
 from faceflex.faces.landmark_groups import LEFT_EYE, RIGHT_EYE
 from faceflex.photo import load_rgb
-
-COLORS, ENERGIES, FOLDS = 64, 32, 128  # The flow of detail is as large as its energy.
-"""Sides of the pictures of colors, of detail's energy, and of folds."""
 
 OLD = 60
 """From this age on, wrinkles run as they do in the old."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from faceflex.compose.aging import Aging, Wrinkles
 from faceflex.compose.face_frame import frame_place, from_frame
+from faceflex.compose.years_bands import BANDS, COLORS, ENERGIES, FOLDS
 from faceflex.errors import AssetError
 from faceflex.faces.align import SIZE, template
 from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
@@ -51,6 +52,13 @@ class Gains:
 OLDER = Gains(latent=0.5, shape=1.0, color=1.0, energy=1.2, fold=1.0)
 YOUNGER = Gains(latent=0.75, shape=1.0, color=0.2, energy=2.4, fold=1.0)
 
+_SHAPES = {
+    "shape": (68, 2),
+    "color": (COLORS, COLORS, 3),
+    "energy": (ENERGIES, ENERGIES, BANDS),
+    "fold": (FOLDS, FOLDS, 1),
+}
+_LARGEST = 256
 _WRINKLED_AT, _WRINKLING = 58.0, 9.0
 _WRINKLED = (0.35, 2.5, 1.3)  # Depth everywhere, more of it where detail grows, and the most.
 _EDGE = (1.0, 11.0)  # Pixels of the crop, from the mask's edge, over which statistics fade in, ...
@@ -180,15 +188,21 @@ class Years:
         """
         arrays, _ = read_arrays(path, KIND, _LABEL)
         modes, weights = {}, {}
-        for name in ("shape", "color", "energy", "fold"):
+        for name in _SHAPES:
             try:
                 modes[name] = arrays[f"{name}.modes"].astype(np.float32)
                 weights[name] = arrays[f"{name}.weights"].astype(np.float32)
             except KeyError as error:
                 raise AssetError(f"{path}: damaged {_LABEL} (no {error.args[0]})") from None
-        if "flow" not in arrays:
-            raise AssetError(f"{path}: damaged {_LABEL} (no flow)")
-        return cls(modes, weights, arrays["flow"].astype(np.float32))
+        flow = arrays.get("flow", np.zeros(0)).astype(np.float32)
+        fits = flow.ndim == 3 and flow.shape[2] == 2 and flow.shape[0] == flow.shape[1]
+        for name, shape in _SHAPES.items():
+            count = len(modes[name])
+            fits &= modes[name].shape == (count, *shape)
+            fits &= weights[name].shape == (2, len(NODES), count)
+        if not fits or not 0 < len(flow) <= _LARGEST:
+            raise AssetError(f"{path}: damaged {_LABEL} (arrays of other shapes)")
+        return cls(modes, weights, flow)
 
 
 def gray_share(age: float) -> float:

@@ -74,8 +74,7 @@ def fit_years(faces: YearsFaces) -> Years:
     shape = np.asarray((shape + other) / 2, np.float32)
     color, energy = _mirror(fitted(faces.color)), _mirror(fitted(faces.energy))
     fold = _mirror(fitted(faces.fold[..., None]))
-    flow = (
-        faces.flow + faces.flow[:, ::-1] * np.array([1, -1], np.float32)
-    ) / 2  # Mirrored, an angle turns round.
+    turned = faces.flow[:, ::-1] * np.array([1, -1], np.float32)
+    flow = np.asarray((faces.flow + turned) / 2, np.float32)
     curves = {"shape": shape, "color": color, "energy": energy, "fold": fold}
     return Years.from_curves(curves, flow, _RANK)
