@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from faceflex.compose.hair_color import skin_light, to_crop
 from faceflex.compose.layers import LayerScene
+from faceflex.compose.mouth_light import saturation
 from faceflex.compose.wrinkles import FRAME, wrinkle_textures
 from faceflex.compose.years_bands import SIGMAS, log_luma
 from faceflex.faces.align import SIZE
@@ -36,6 +37,7 @@ _IN_FOLDS = np.array(
     [0.85, 1.0, 1.1], np.float32
 )  # Folds are a little redder than the skin beside them, ...
 _IN_SPOTS = np.array([0.6, 1.0, 1.25], np.float32)  # ... spots are brown.
+_TINT = np.array([0.05, 0.0, -0.07], np.float32)  # Gray hair is warm beside skin.
 _UNDER_BEARD = 0.8  # A beard hides wrinkles.
 _FADES = 0.6  # How much of its color the grayest hair loses.
 
@@ -127,11 +129,15 @@ class Aging:
             skin = region.from_crop(keep[:, :, None]).reshape(luma.shape)
             skin = skin * (1 - brows) * (1 - hair) * (1 - np.float32(_UNDER_BEARD) * beard)
             factor += self.wrinkles.log_factor(region) * skin[:, :, None]
+        color = saturation(scene.photo[region.mask > 0.5])
+        if color < 1:  # What is gray stays gray.
+            plain = (factor @ LUMA)[:, :, None]
+            factor = plain + np.float32(color) * (factor - plain)
         patch *= np.exp(factor)
         if self.gray > 0:
-            self._turn_gray(patch, light, np.maximum(brows, beard) * hair)
+            self._turn_gray(patch, light, np.maximum(brows, beard) * hair, color)
 
-    def _turn_gray(self, patch: Floats, light: Floats, hair: Floats) -> None:
+    def _turn_gray(self, patch: Floats, light: Floats, hair: Floats, color: float) -> None:
         share = (np.float32(self.gray) * hair)[:, :, None]
         luma = (patch @ LUMA)[:, :, None]
         target = np.float32(_GRAY) * (light @ LUMA)[:, :, None]
@@ -139,7 +145,8 @@ class Aging:
         lift = np.exp(
             share * 0.8 * np.log(np.maximum(target, 1) / np.maximum(luma, 4)).clip(0, 1.6)
         )
-        gray = luma * np.array([1.05, 1.0, 0.93], np.float32)
+        tint = np.float32(color) * _TINT
+        gray = luma * (1 + tint)
         patch += share * np.float32(_FADES) * (gray - patch)
         patch *= lift
 

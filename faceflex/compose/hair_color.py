@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.compose.mouth_light import saturation
 from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
 from faceflex.faces.region import LUMA, Region
@@ -31,10 +32,13 @@ class HairColor:
         (3,) hair's color to that of the skin beneath it.
     black
         Brightness of what is black in the photo, 0 to 255.
+    saturation
+        1; less in photos that are more or less gray.
     """
 
     ratio: Floats
     black: float
+    saturation: float = 1.0
 
     @classmethod
     def measure(
@@ -67,13 +71,14 @@ class HairColor:
             if light.any():
                 found.append(np.median(crop[dark], axis=0) / np.maximum(crop[light].mean(0), 4))
         black = _HAZE * float(np.percentile(photo @ LUMA, 0.5))
+        color = saturation(photo[region.mask > 0.5])
         if not found:
-            return cls(np.full(3, 0.3, np.float32), black)
+            return cls(np.full(3, 0.3, np.float32), black, color)
         mixed = np.mean(found, axis=0)
         bright = float(mixed @ LUMA)
         hair = np.clip((bright - (1 - _BROW_COVER)) / _BROW_COVER, _DARKEST, _LIGHTEST)
         ratio = _WARM * mixed * (hair / max(bright, 0.05))
-        return cls(np.float32(np.clip(ratio, 0.05, 0.95)), black)
+        return cls(np.float32(np.clip(ratio, 0.05, 0.95)), black, color)
 
 
 def to_crop(photo: NDArray[np.uint8] | Floats, region: Region) -> Floats:

@@ -21,7 +21,8 @@ from faceflex.compose.layers import LayerScene
 from faceflex.compose.photo_detail import grain_like
 from faceflex.faces.align import SIZE, invert, transform_points
 from faceflex.faces.mask import fill_hull
-from faceflex.faces.region import Region
+from faceflex.faces.region import LUMA, Region
+from faceflex.faces.sharpness import eye_blur
 
 _HAIRS = 1500  # Of the fullest mustache.
 _LAYERS = 20  # Hairs are laid over each other in so many.
@@ -77,7 +78,7 @@ def draw_hairs(seed: int, count: int = _HAIRS) -> Hairs:
     tufts = rng.normal(0, 1, (2, 24))
     at = (across + 1) / 2 * 23
     tuft = np.interp(at, np.arange(24), tufts[0]) * 0.12
-    tuft_shade = np.interp(at, np.arange(24), tufts[1]) * 0.08
+    tuft_shade = np.interp(at, np.arange(24), tufts[1]) * 0.13
     turn = tuft + rng.normal(0, 0.17, count)
     bend = 0.25 + rng.normal(0, 0.3, count)
     length = np.exp(rng.normal(0, 0.22, count))
@@ -171,14 +172,18 @@ class Mustache:
         curves = hair_curves(hairs, landmarks, long)[shown]
         part = region.subregion(rows, columns)
         cover, bright = _draw(curves, hairs.shade[shown], part)
-        if scene.blur > 0.3:
-            cover, bright = (cv2.GaussianBlur(v, (0, 0), scene.blur) for v in (cover, bright))
+        blur = max(scene.blur, eye_blur(scene.photo, region, landmarks))
+        if blur > 0.3:
+            cover, bright = (cv2.GaussianBlur(v, (0, 0), blur) for v in (cover, bright))
         shade = bright / np.maximum(cover, 1e-3)
         color = HairColor.measure(scene.photo, region, landmarks)
         crop = to_crop(scene.patch, region)
         lips = fill_hull(landmarks[48:60], SIZE, grow=1) | fill_hull(landmarks[31:36], SIZE, grow=2)
         light = part.from_crop(skin_light(crop, lips))
         hair = light * color.ratio * shade[:, :, None]
+        if color.saturation < 1:  # What is gray stays gray.
+            plain = (hair @ LUMA)[:, :, None]
+            hair = plain + np.float32(color.saturation) * (hair - plain)
         hair = np.float32(color.black) + hair * np.float32(
             1 - color.black / max(float(light.mean()), color.black + 1)
         )
@@ -188,6 +193,7 @@ class Mustache:
         shadow = _moved(shadow, part, (0.15, 0.9))
         lit = patch * (1 - np.float32(_SHADOW) * shadow)[:, :, None]
         grain = grain_like(scene.patch, region, landmarks, scene.blur, rows, columns)
+        grain = (grain @ LUMA)[:, :, None] if color.saturation < 0.5 else grain
         alpha = cover[:, :, None]
         patch[...] = lit * (1 - alpha) + (hair + grain) * alpha
 
