@@ -25,11 +25,14 @@ from faceflex.faces.align import SIZE
 from faceflex.faces.landmark_groups import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from faceflex.faces.mask import fill_hull
 from faceflex.faces.region import LUMA, Region
+from faceflex.faces.sharpness import eye_blur
 
 _STEEPEST = (0.10, 0.12, 0.16, 0.16)  # Log luma beyond which an edge is no fold, by band.
-_MOST, _LEAST = 1.1, -1.2  # Bounds of a gain's log.
+_MOST = 1.1  # Bounds of a gain's log: the most, ...
+_LEAST = (-0.4, -0.8, -1.2, -1.2)  # ... and the least, by band: pores and stubble stay.
 _WORK = 2.0  # Pixels of the working picture per pixel of the crop.
 _NOISE = 1.5  # Detail of so many standard deviations of the grain is half noise.
+_SHARP = 0.5  # Pixels of the photo: less blur is none.
 _BRIGHTER = 0.04  # Log luma by which a place may get brighter than the skin around it.
 _DARKER = (0.12, 0.5)  # Log luma below the skin's from which a pixel may be, and is, hair.
 _GRAY = 0.62  # Brightness of gray hair, to that of the skin.
@@ -109,7 +112,7 @@ class Aging:
     def paint(self, scene: LayerScene) -> None:
         """Put it on the scene's patch, in place."""
         keep = _still(scene.landmarks)
-        gains = np.exp(np.clip(self.energy, _LEAST, _MOST)) - 1
+        gains = np.exp(np.clip(self.energy, np.array(_LEAST, np.float32), _MOST)) - 1
         gains *= keep[:, :, None]
         region, patch = scene.region, scene.patch
         luma = log_luma(patch)
@@ -124,11 +127,15 @@ class Aging:
         room = np.maximum(below + np.float32(_BRIGHTER), 0)
         brighter = factor @ LUMA
         factor -= np.maximum(brighter - room, 0)[:, :, None]
-        factor += _detail_change(luma, gains, region)[:, :, None]
+        detail = _detail_change(luma, gains, region)
+        detail *= 1 - np.float32(_UNDER_BEARD) * beard
+        factor += detail[:, :, None]
         if self.wrinkles is not None:
             skin = region.from_crop(keep[:, :, None]).reshape(luma.shape)
             skin = skin * (1 - brows) * (1 - hair) * (1 - np.float32(_UNDER_BEARD) * beard)
-            factor += self.wrinkles.log_factor(region) * skin[:, :, None]
+            lines = self.wrinkles.log_factor(region) * skin[:, :, None]
+            blur = max(scene.blur, eye_blur(scene.photo, region, scene.landmarks))
+            factor += cv2.GaussianBlur(lines, (0, 0), blur) if blur > _SHARP else lines
         color = saturation(scene.photo[region.mask > 0.5])
         if color < 1:  # What is gray stays gray.
             plain = (factor @ LUMA)[:, :, None]

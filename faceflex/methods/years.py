@@ -50,7 +50,7 @@ class Gains:
 
 
 OLDER = Gains(latent=0.5, shape=1.0, color=1.0, energy=1.2, fold=1.0)
-YOUNGER = Gains(latent=0.75, shape=1.0, color=0.2, energy=2.4, fold=1.0)
+YOUNGER = Gains(latent=0.9, shape=1.0, color=0.0, energy=2.4, fold=0.8)
 
 _SHAPES = {
     "shape": (68, 2),
