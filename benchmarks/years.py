@@ -3,7 +3,7 @@
     python benchmarks/years.py UTKFace/ [--faces 24] [--strengths -4 -2 2 4]
 
 The reader is ridge regression of UTKFace's ages on dlib's face descriptor, which has no part in
-editing: fitted to half of a sample balanced by age, tested on the other, of which faces of 22 to 60
+editing: fitted to a sample balanced by age, tested on held-out faces, of which those of 22 to 60
 years are edited. It regresses to the mean, so its years are on the low side.
 """
 
@@ -44,11 +44,13 @@ def main() -> None:
     parser.add_argument("--strengths", type=float, nargs="+", default=[-4, -2, 2, 4])
     options = parser.parse_args()
     known = [r for r in read_utkface(options.utkface) if r.points is not None and r.labels]
-    records = balanced(known, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    records = balanced([r for r in known if not r.held_out], rng)
+    half = len(records)
+    records += balanced([r for r in known if r.held_out], rng)
     describe = FaceDescriptor.default()
     codes = np.stack([np.append(describe(load_rgb(r.path), r.points), 1.0) for r in records])
     ages = np.array([r.labels["age"] for r in records])
-    half = len(records) // 2
     x, y = codes[:half], ages[:half]
     weights = np.linalg.solve(x.T @ x + _RIDGE * np.eye(x.shape[1]), x.T @ y)
     off = codes[half:] @ weights - ages[half:]

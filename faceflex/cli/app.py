@@ -28,6 +28,7 @@ from faceflex.cli import (
     train_affect,
     train_smile,
     train_smiles,
+    train_years,
 )
 
 app = typer.Typer(
@@ -65,6 +66,8 @@ train.app.command("caae")(train_affect.caae)
 evaluate.app.command("smile-video")(evaluate_smiles.smile_video)
 train.app.command("action-motion")(train_smiles.action_motion)
 train.app.command("smile-dynamics")(train_smiles.smile_dynamics)
+train.app.command("years")(train_years.years)
+train.app.command("age")(train_years.age)
 train.app.add_typer(train_smiles.cmm_net, name="cmm-net")
 
 app.command("edit")(control_options.with_control_options())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.compose.layers import Layer
 from faceflex.faces.lips import Lips
 
 
@@ -61,6 +62,8 @@ class FaceChange:
         How far the upper lids come down over the eyes: 0 as they are, 1 shut.
     relaxed
         Share of a smile, 0 to 1, that is taken away: lips keep their thickness, and folds go.
+    layers
+        What is put on the face last, such as hair or the marks of years.
     """
 
     before: NDArray[np.float32]
@@ -71,3 +74,4 @@ class FaceChange:
     condition: Mapping[str, float] = field(default_factory=dict)
     eyes_shut: float = 0.0
     relaxed: float = 0.0
+    layers: tuple[Layer, ...] = ()

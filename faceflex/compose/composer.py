@@ -13,6 +13,7 @@ from faceflex.compose.change import FaceChange, TransferStyle
 from faceflex.compose.content import ClipRenderer, ContentRenderer, Scene
 from faceflex.compose.eyelids import lower_lids
 from faceflex.compose.lip_borders import widen_opening
+from faceflex.compose.layers import LayerScene
 from faceflex.compose.mouth_interior import MouthExemplars
 from faceflex.compose.seamless_clone import WORK_SIDE, seamless_clone
 from faceflex.compose.transfer import Transferred, paste, transfer
@@ -175,6 +176,11 @@ class Composer:
         if change.eyes_shut > 0:
             landmarks = face.landmarks if warp is None else warp.targets
             lower_lids(patch, region, *region.coordinates(), landmarks, change.eyes_shut)
+        if change.layers:
+            landmarks = face.landmarks if warp is None else warp.targets
+            layered = LayerScene(region.crop(canvas), patch, region, landmarks, face.blur)
+            for layer in change.layers:
+                layer.paint(layered)
         if not record:
             return patch, None
         return patch, Stages(change, patch, warp, transferred.warped, transferred.residual, new)

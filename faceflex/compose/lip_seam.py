@@ -40,7 +40,10 @@ UNIT = 128.0
 _BESIDE = np.float32((1.5, 1.9, 2.3, 2.7, 3.0))  # Where lips have their own color.
 _STEADY = 5.0  # Columns (of 96) over which that color varies.
 _SAMPLES = 96
-_CORE, _FADE = 0.8, 1.5  # Pixels of the crop around the line that are new, and over which they fade.
+_CORE, _FADE = (
+    0.8,
+    1.5,
+)  # Pixels of the crop around the line that are new, and over which they fade.
 # Up to here, teeth or shadows that contours have left over are replaced: what differs by these logs.
 _LEFT_OVER, _WRONG = 2.2, 0.25
 _FAR_FADE = 1.2  # The same at the corners.
@@ -64,8 +67,14 @@ def seams() -> Floats:
     return ratio.reshape(-1, ROWS, COLUMNS, 3)
 
 
-def side_colors(picture: Floats, region: Region, line: tuple[Floats, Floats], reach: float,
-                side: int, steady: float = _STEADY) -> Floats:
+def side_colors(
+    picture: Floats,
+    region: Region,
+    line: tuple[Floats, Floats],
+    reach: float,
+    side: int,
+    steady: float = _STEADY,
+) -> Floats:
     """Return the color (n, 3) of a lip beside the line x, y (n,) along which it meets the other.
 
     Parameters
@@ -194,6 +203,4 @@ def _darkest(scene: Scene) -> float:
 def _thickness(scene: Scene, x: Floats, y: Floats) -> tuple[float, float]:
     """Return how thick the upper and the lower lip are in the middle, in pixels of the crop."""
     targets = scene.warp.targets
-    return tuple(
-        abs(float(targets[k, 1] - np.interp(targets[k, 0], x, y))) for k in (51, 57)
-    )
+    return tuple(abs(float(targets[k, 1] - np.interp(targets[k, 0], x, y))) for k in (51, 57))

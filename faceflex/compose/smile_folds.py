@@ -71,7 +71,7 @@ def fold_weight(landmarks: Floats) -> Floats:
             (_LID, np.float32([below - 4 * out, below + 5 * out]), 3.5),
         )
         for most, line, reach in parts:
-            near = np.exp(-((_distance(x, y, line) / reach) ** 2) ** 2 / 2)
+            near = np.exp(-(((_distance(x, y, line) / reach) ** 2) ** 2) / 2)
             weight = np.maximum(weight, np.float32(most) * near)
     return cv2.GaussianBlur(weight, (0, 0), 1.5 * SCALE)
 
@@ -104,7 +104,12 @@ def _skin(landmarks: Floats) -> Floats:
     fill(landmarks[:27], 1)
     skin = cv2.erode(skin, np.ones((7, 7), np.uint8), borderValue=1)
     lips = [*range(49, 54), *range(55, 60), 60, 64]  # Not their corners, where folds begin.
-    for points, grow in ((landmarks[lips], 0.8), (landmarks[30:36], 0.8), (landmarks[RIGHT_EYE], 1.5), (landmarks[LEFT_EYE], 1.5)):
+    for points, grow in (
+        (landmarks[lips], 0.8),
+        (landmarks[30:36], 0.8),
+        (landmarks[RIGHT_EYE], 1.5),
+        (landmarks[LEFT_EYE], 1.5),
+    ):
         fill(points, 0, grow)
     return np.float32(skin)
 

@@ -264,6 +264,11 @@ class OpenPhoto:
             return [{} for _ in self._codes]
         return [method.describe(code, shot) for code in self._codes]
 
+    def remarks(self, number: int, shot: Shot) -> tuple[str, ...]:
+        """Return what a shot leaves undone of the face ``number`` (from 0), a phrase each."""
+        remark = getattr(self.editor.method, "remarks", None)
+        return () if remark is None else tuple(remark(self._codes[number], shot))
+
     def steps_for_each(self, shots: Sequence[Shot]) -> Steps:
         """Return what :meth:`compose` takes, of a shot for each face."""
         return [next(self.face_changes(n, [s])) for n, s in enumerate(shots)]

@@ -281,18 +281,22 @@ class _PhotoJob:
     def _face_results(
         self, distances: Sequence[float | None], plan: _Plan, steps: Steps
     ) -> list[FaceResult]:
+        left = [self.opened.remarks(n, shot) for n, shot in enumerate(plan.shots)]
         return [
             FaceResult(
                 a.face.index,
                 a.face.box,
                 round(a.face.score, 4),
                 None if distance is None else round(distance, 4),
-                a.warnings,
+                (*a.warnings, *remarks),
                 automatic,
-                not done and not automatic and any(value for _, value in shot.settings),
+                not remarks
+                and not done
+                and not automatic
+                and any(value for _, value in shot.settings),
             )
-            for a, distance, automatic, done, shot in zip(
-                self.opened.faces, distances, plan.automatic, steps, plan.shots, strict=True
+            for a, distance, automatic, done, shot, remarks in zip(
+                self.opened.faces, distances, plan.automatic, steps, plan.shots, left, strict=True
             )
         ]
 

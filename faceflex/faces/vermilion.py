@@ -56,9 +56,7 @@ def vermilion_from_landmarks(landmarks: NDArray[np.floating]) -> Vermilion:
     return Vermilion(x, *curves)
 
 
-def find_vermilion(
-    image: NDArray[np.uint8], points: NDArray[np.floating], lips: Lips
-) -> Vermilion:
+def find_vermilion(image: NDArray[np.uint8], points: NDArray[np.floating], lips: Lips) -> Vermilion:
     """Find the borders of a face's lips in a photo."""
     matrix = estimate_similarity(points)
     landmarks = transform_points(matrix, points)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from faceflex.assets import resolve
 from faceflex.compose.change import FaceChange
+from faceflex.compose.layers import Layer
+from faceflex.compose.mustache import Mustache
 from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
@@ -27,6 +29,7 @@ from faceflex.faces.warnings import HIDDEN
 from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
+from faceflex.methods.face_years import shared_years
 from faceflex.methods.landmark_readout import landmark_targets
 from faceflex.methods.latent_steps import (
     Crop,
@@ -40,6 +43,7 @@ from faceflex.methods.latent_steps import (
 )
 from faceflex.methods.smile_motion import SmileMotion
 from faceflex.methods.smile_targets import smile_targets
+from faceflex.methods.years import OLDER, YEARS, YOUNGER, Appearance, aging_layer
 from faceflex.models.model_id import read_id
 
 if TYPE_CHECKING:
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
     from faceflex.models.vae import VAE
 
 _SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
+_MUSTACHE = "Mustache"  # It is drawn, hair by hair.
+_YOUNG = "Young"  # It goes by statistics of years, too.
 _OPEN = "Mouth_Slightly_Open"  # Set to 0, a smile keeps lips closed.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
 _UNSEEN = 0.75  # How surely a mouth is covered whose landmarks say so.
@@ -89,7 +95,7 @@ class AttributeVectorMethod:
         smile_motion: str | Path | None = "smile-motion",
     ) -> None:
         self._model_name, self._vectors_name = model, vectors
-        self._smile_motion_name = smile_motion
+        self._smile_motion_name, self._years = smile_motion, shared_years()
         self._condition_on, self._device, self._seed = tuple(condition_on), device, seed
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -237,7 +243,7 @@ class AttributeVectorMethod:
         batch = max(1, _LATENTS // max(1, 2 * len(codes)))
         for start in range(0, len(shots), batch):
             faces = [
-                [steps_of_face(code, self._steps(shot, keeps_lips_closed(code))) for code in codes]
+                [steps_of_face(code, self._steps(shot, code)) for code in codes]
                 for shot in shots[start : start + batch]
             ]
             latents = [
@@ -253,26 +259,35 @@ class AttributeVectorMethod:
                     for code, steps in zip(codes, shot, strict=True)
                 ]
 
-    def _steps(self, shot: Shot, closed: bool) -> list[LatentStep]:
-        """Return what a shot adds to a latent: first what moves nothing, then what moves.
-
-        ``closed`` tells whether a smile keeps lips closed, as it does when the shot says so.
-        """
+    def _steps(self, shot: Shot, code: FaceCode) -> list[LatentStep]:
+        """Return what a shot does to a face: first what moves nothing, then what moves."""
         offsets = np.zeros((2, self.vectors.width), np.float32)
         groups: tuple[dict[str, float], dict[str, float]] = ({}, {})
-        smile = None
-        closed = closed or dict(shot.settings).get(_OPEN, 1.0) <= 0
+        smile, years = None, 0.0
+        layers: list[Layer] = []
+        closed = keeps_lips_closed(code) or dict(shot.settings).get(_OPEN, 1.0) <= 0
         for name, strength in shot.settings:
+            if name == _MUSTACHE and strength > 0:
+                if not self._years.is_child(code.face):
+                    kind = shot.variant * _varies(name, shot)
+                    layers.append(Mustache(strength, self._seed + kind))
+                continue
             moves = int(style_of(name).moves)
             learned = name == _SMILE and self.smile_motion is not None
             closes = learned and closed and strength > 0
             part = np.float32(strength) * self._vector(name, shot, closed=closes)
+            if name == _YOUNG:
+                years = -YEARS * strength
+                part = np.float32((OLDER if years > 0 else YOUNGER).latent) * part
             offsets[moves] += part
             groups[moves][name] = strength
             if learned:
                 smile = SmileStep(part, strength, shot.variant * _varies(name, shot), closes)
         still, moving = (blend_styles(g) for g in groups)
-        return [LatentStep(offsets[0], still), LatentStep(offsets[1], moving, smile)]
+        return [
+            LatentStep(offsets[0], still, layers=tuple(layers)),
+            LatentStep(offsets[1], moving, smile, years=years),
+        ]
 
     def _vector(self, name: str, shot: Shot, *, closed: bool = False) -> NDArray[np.float32]:
         """Return the version (D,) of an attribute's vector that a shot asks for."""
@@ -301,17 +316,37 @@ class AttributeVectorMethod:
         before, changes = code.decoded, []
         for step, latent in zip(steps, latents_after(code, steps), strict=True):
             after = _to_template(next(decoded), code.to_template)
-            landmarks, lips = self._targets(code, step)
+            aged = self._years.change(code.face, step.years) if step.years else None
+            landmarks, lips = self._targets(code, step, aged)
+            layers = step.layers
+            if aged is not None:
+                at = code.face.landmarks if landmarks is None else landmarks
+                layers = (*layers, aging_layer(aged, at, self._seed))
             condition = self.condition(code, latent)
             style, smile = step.style.transfer, step.smile
             relaxed = min(1.0, max(0.0, -smile.strength)) * code.smiles if smile else 0.0
             changes.append(
                 FaceChange(
-                    before, after, landmarks, lips, style, condition, relaxed=relaxed
+                    before,
+                    after,
+                    landmarks,
+                    lips,
+                    style,
+                    condition,
+                    relaxed=relaxed,
+                    layers=layers,
                 )
             )
             before = after
         return changes
+
+    def remarks(self, code: FaceCode, shot: Shot) -> tuple[str, ...]:
+        """Return what a shot leaves undone of what it asks for, a phrase each."""
+        asked = dict(shot.settings)
+        if asked.get(_MUSTACHE, 0.0) > 0 and self._years.is_child(code.face):
+            age = self._years.looks(code.face).age
+            return (f"looks like a child of about {age:.0f}: no mustache is drawn",)
+        return ()
 
     def offset_changes(
         self,
@@ -362,7 +397,7 @@ class AttributeVectorMethod:
         return {name: value for name, value in known.items() if value is not None}
 
     def _targets(
-        self, code: FaceCode, step: LatentStep
+        self, code: FaceCode, step: LatentStep, aged: Appearance | None = None
     ) -> tuple[NDArray[np.float32] | None, Lips | None]:
         """Return where landmarks and lips go; None, None where nothing moves."""
         if not step.style.moves:
@@ -387,6 +422,10 @@ class AttributeVectorMethod:
             if not offset.any():
                 return landmarks, lips
         shift = self.vectors.landmark_shift(offset)
+        if aged is not None:
+            gain = np.float32((OLDER if step.years > 0 else YOUNGER).shape)
+            moved = gain * aged.shape
+            shift = moved if shift is None else shift + moved
         if shift is None:
             return (landmarks, lips) if smile else (None, None)
         return landmark_targets(landmarks, shift, lips, sideways=sideways)

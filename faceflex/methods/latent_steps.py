@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.compose.layers import Layer
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.infant import is_child, is_infant
 from faceflex.methods.attribute_styles import AttributeStyle
@@ -83,11 +84,22 @@ class LatentStep:
         How it gets into the photo.
     smile
         The part that is a smile, if there is one.
+    layers
+        What is put on the face.
+    years
+        By how many years the face gets older.
     """
 
     offset: NDArray[np.float32]
     style: AttributeStyle
     smile: SmileStep | None = None
+    layers: tuple[Layer, ...] = ()
+    years: float = 0.0
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.offset.any() or self.layers or self.years)
 
     def of_face(self, code: FaceCode) -> LatentStep:
         """Return the step for a face.
@@ -132,7 +144,7 @@ def opening_share(code: FaceCode) -> float:
 
 def steps_of_face(code: FaceCode, steps: Sequence[LatentStep]) -> list[LatentStep]:
     """Return the steps that change a face, as they are for this face."""
-    return [step for step in (s.of_face(code) for s in steps) if step.offset.any()]
+    return [step for step in (s.of_face(code) for s in steps) if step.changes]
 
 
 def latents_after(code: FaceCode, steps: Sequence[LatentStep]) -> Iterator[NDArray[np.float32]]:
