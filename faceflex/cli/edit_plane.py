@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 METHOD = "valence-arousal"
 STEPS, FRAMES = 7, 48
 _FPS = 25
-_CLOSE, _WIDE = 320, 640  # Long sides in pixels that a sheet's face and a path's frames come from.
+_CLOSE, _WIDE = 180, 640  # Long sides in pixels that a sheet's face and a path's frames come from.
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _draw_sheet(
     form = format_for(file)
     if not _is_free(file, outputs, photo):
         return
-    opened = close_up(editor, photo.rgb, [face], _CLOSE, crop=True)
+    opened = close_up(editor, photo.rgb, [face], _CLOSE, crop=True, draft=True)
     sheet = circumplex_sheet(opened, (VALENCE, AROUSAL), plane.steps or STEPS)
     provenance = editor.provenance(opened.shot())
     bare = photo.without_metadata()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.compose.warp import FaceWarp
 from faceflex.faces.lips import Lips
 
 
@@ -59,6 +60,9 @@ class FaceChange:
         What a content renderer is told about the face to be, such as its smile degree or age.
     eyes_shut
         How far the upper lids come down over the eyes: 0 as they are, 1 shut.
+    warp
+        How that moves the face, where it has been estimated already; None: it is estimated from
+        ``landmarks`` and ``lips``.
     """
 
     before: NDArray[np.float32]
@@ -68,3 +72,4 @@ class FaceChange:
     style: TransferStyle = TransferStyle()
     condition: Mapping[str, float] = field(default_factory=dict)
     eyes_shut: float = 0.0
+    warp: FaceWarp | None = None

@@ -79,6 +79,11 @@ class Composer:
         self.content: ContentRenderer = content or MouthExemplars()
         self.mode = mode
 
+    def draft(self) -> Composer:
+        """Return a quicker composer, for pictures that are shown small."""
+        quicker = getattr(self.content, "draft", None)
+        return Composer(self.content if quicker is None else quicker(), self.mode)
+
     def apply(
         self,
         canvas: NDArray[np.uint8],
@@ -133,9 +138,12 @@ class Composer:
         else:
             warp = None
             if self.mode == "difference":
-                change = replace(change, landmarks=None, style=TransferStyle(color=1.0))
+                style = TransferStyle(color=1.0)
+                change = replace(change, landmarks=None, style=style, warp=None)
             if change.landmarks is not None:
-                warp = estimate_warp(face.landmarks, change.landmarks, face.lips, change.lips)
+                warp = change.warp
+                if warp is None:
+                    warp = estimate_warp(face.landmarks, change.landmarks, face.lips, change.lips)
             transferred = transfer(canvas, region, face.crop, change, warp, record=record)
         patch, warp = transferred.patch, transferred.warp
         new = np.zeros(patch.shape[:2] if record else (0, 0), np.float32)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.warp import estimate_warp, warp_crop
+from faceflex.compose.warp import FaceWarp, estimate_warp, warp_crop
 from faceflex.faces.align import SIZE, template
 from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, MOUTH, RIGHT_EYE
 from faceflex.faces.lips import Lips
@@ -119,10 +119,8 @@ def _hold_brows(points: Floats, motion: Floats) -> None:
 def after_motion(
     before: Floats,
     decoded: Floats,
-    landmarks: NDArray[np.floating],
     own_shift: NDArray[np.floating] | None,
-    targets: Floats,
-    lips: tuple[Lips, Lips],
+    warp: FaceWarp,
 ) -> Floats:
     """Return a picture of the face whose landmarks are where they go, with a decode's folds.
 
@@ -134,15 +132,13 @@ def after_motion(
     ----------
     before, decoded
         (128, 128, 3) decodes of the face, and of its edited latent.
-    landmarks, targets
-        (68, 2) where the landmarks are, and where they go.
     own_shift
-        (68, 2) how far the decode moves them; None when that is not known.
-    lips
-        The inner lips, and where they go.
+        (68, 2) how far the decode moves the landmarks; None when that is not known.
+    warp
+        How the face moves to its targets.
     """
-    start = np.asarray(landmarks, np.float32)
-    moved = warp_crop(before, estimate_warp(start, targets, *lips))
+    start, targets = warp.landmarks, warp.targets
+    moved = warp_crop(before, warp)
     there = before
     if own_shift is not None:
         own = remove_rigid_motion(start, own_shift)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from faceflex.assets import resolve
 from faceflex.assets.registry import sha256_of
 from faceflex.compose.change import FaceChange, TransferStyle
+from faceflex.compose.warp import estimate_warp
 from faceflex.errors import UsageError
 from faceflex.faces.align import align
 from faceflex.faces.aligned_face import AlignedFace
@@ -240,11 +241,11 @@ class ValenceArousalMethod:
         face, before = move.code.code.face, move.code.before
         droop = droop_of(move.end[1]) - droop_of(move.code.place[1])
         targets, lips = expression_targets(face.landmarks, face.lips, move.motion, droop)
-        own = self.decoded_motion(move)
-        after = after_motion(before, decoded, face.landmarks, own, targets, (face.lips, lips))
+        warp = estimate_warp(face.landmarks, targets, face.lips, lips)
+        after = after_motion(before, decoded, self.decoded_motion(move), warp)
         told = move.code.code.latent + np.float32(_TOLD_GAIN) * move.offset
         condition = self._faces.condition(move.code.code, told)
-        return FaceChange(before, after, targets, lips, _STYLE, condition)
+        return FaceChange(before, after, targets, lips, _STYLE, condition, warp=warp)
 
 
 def target_place(own: Place, settings: Mapping[str, float]) -> Place:
