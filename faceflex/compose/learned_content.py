@@ -115,7 +115,7 @@ class LearnedContent:
     seed
         Fixes the noise and whose teeth a face gets, at all strengths and in all frames.
     once
-        Whether to look at the window once, not at its mirror image too: quicker, and a little worse.
+        Whether to look at the window once, not at its mirror image too: quicker, a little worse.
     """
 
     def __init__(self, network: ContentNetwork, seed: int = 0, *, once: bool = False) -> None:

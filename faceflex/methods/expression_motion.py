@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.compose.shading import shade
 from faceflex.compose.warp import FaceWarp, estimate_warp, warp_crop
 from faceflex.faces.align import SIZE, template
 from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, MOUTH, RIGHT_EYE
@@ -26,9 +27,11 @@ _CLOSED, _WIDE = 0.25, 1.45  # Limits of an eye's opening, as a share of the pho
 _BROW_ROOM = 0.6  # Share of the distance from lid to brow that is always left.
 _BROW_EYES = ((range(17, 22), (37, 38)), (range(22, 27), (43, 44)))
 _EDGE, _EDGE_BLUR = 5, 2.0  # Pixels around brows and eyes in which decodes say nothing.
-_OPENING, _WIDEST = 1.1, 11.0
+_OPENING, _WIDEST = 1.0, 16.0
 _DROOP, _DROWSY = 0.55, -0.25  # Lids sink by this share at arousal -1, from this arousal on.
+_HANGING = 0.25  # Droop from which brows and lids do nothing else.
 _LIFT, _AWAKE = 0.35, 0.25  # And open by this share at arousal 1, from this arousal on.
+_FOLD_GAIN = 2.5  # Folds of many faces, each elsewhere, are shallow in their mean.
 _MIDDLE, _RIGHT_CORNER, _LEFT_CORNER = 27, 36, 45
 
 Floats = NDArray[np.float32]
@@ -38,6 +41,7 @@ def expression_targets(
     landmarks: NDArray[np.floating],
     lips: Lips,
     shift: NDArray[np.floating],
+    actions: NDArray[np.floating],
     droop: float = 0.0,
 ) -> tuple[Floats, Lips]:
     """Return where a face's landmarks and lips go.
@@ -50,17 +54,24 @@ def expression_targets(
         The inner lips.
     shift
         (68, 2) how far the landmarks of a mean face move.
+    actions
+        (68, 2) how far facial actions move them beyond that.
     droop
-        Share of the eyes' opening by which the upper lids sink, beyond that.
+        How much sleepier it gets, as :func:`droop_of` tells it: lids that sink cover the eye
+        (``FaceChange.eyes_shut``) and are left alone here, as are brows; below 0 they open.
 
     Returns
     -------
     (68, 2) float32 targets, and the inner lips'.
     """
     start = np.asarray(landmarks, np.float32)
-    motion = remove_rigid_motion(start, np.asarray(shift, np.float32) * _foreshortening(start))
+    seen = _foreshortening(start)
+    motion = remove_rigid_motion(start, np.asarray(shift, np.float32) * seen)
     motion[BROWS] *= np.float32(_BROW_GAIN)
+    sunk = np.maximum(motion[BROWS, 1], 0)  # Sleepy brows hang; they do not frown.
+    motion[BROWS, 1] -= np.float32(np.clip(droop / _HANGING, 0, 1)) * sunk
     motion[MOUTH] *= np.array([_MOUTH_GAIN * _SIDEWAYS, _MOUTH_GAIN], np.float32)
+    motion += np.float32(actions) * seen
     _move_lids(start, motion, droop)
     _hold_brows(start, motion)
     moved, targets = move_lips(lips, start, motion, opening=_OPENING, widest=_WIDEST)
@@ -98,7 +109,8 @@ def _move_lids(points: Floats, motion: Floats, droop: float) -> None:
         own = max(0.5, float((points[lower, 1] - points[upper, 1]).mean()))
         mean_motion = float((motion[lower, 1] - motion[upper, 1]).mean())
         gain = (_LID_GAIN if mean_motion > 0 else _SQUINT_GAIN) * min(1.3, own / usual)
-        asked = gain * mean_motion - droop * own
+        asked = gain * mean_motion * np.clip(1 - max(droop, 0) / _HANGING, 0, 1)
+        asked -= min(droop, 0) * own
         opening = float(np.clip(own + asked, _CLOSED * own, _WIDE * own)) - own
         middle = float((motion[lower, 1] + motion[upper, 1]).mean()) / 2
         # Upper lids do most of it: they are the ones that muscles move.
@@ -121,6 +133,7 @@ def after_motion(
     decoded: Floats,
     own_shift: NDArray[np.floating] | None,
     warp: FaceWarp,
+    folds: Floats,
 ) -> Floats:
     """Return a picture of the face whose landmarks are where they go, with a decode's folds.
 
@@ -136,6 +149,8 @@ def after_motion(
         (68, 2) how far the decode moves the landmarks; None when that is not known.
     warp
         How the face moves to its targets.
+    folds
+        (64, 64) how the logarithm of the brightness changes, in the template's shape.
     """
     start, targets = warp.landmarks, warp.targets
     moved = warp_crop(before, warp)
@@ -148,4 +163,5 @@ def after_motion(
         for part in (slice(17, 22), slice(22, 27), RIGHT_EYE, LEFT_EYE):
             still[fill_hull(points[part], SIZE, grow=_EDGE)] = 0
     still = cv2.GaussianBlur(still, (0, 0), _EDGE_BLUR)[:, :, None]
-    return np.clip(moved + still * (decoded - there), 0, 1)
+    folded = shade(np.float32(_FOLD_GAIN) * folds, targets)[:, :, None]
+    return np.clip((moved + still * (decoded - there)) * folded, 0, 1)

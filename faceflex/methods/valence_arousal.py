@@ -28,6 +28,7 @@ from faceflex.methods.affect_plane import AffectPlane
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
+from faceflex.methods.expression_actions import action_motion
 from faceflex.methods.expression_motion import after_motion, droop_of, expression_targets
 from faceflex.methods.latent_steps import FaceCode
 
@@ -240,12 +241,15 @@ class ValenceArousalMethod:
     def _change(self, move: Move, decoded: Crop) -> FaceChange:
         face, before = move.code.code.face, move.code.before
         droop = droop_of(move.end[1]) - droop_of(move.code.place[1])
-        targets, lips = expression_targets(face.landmarks, face.lips, move.motion, droop)
+        actions = action_motion(move.code.place, move.end)
+        targets, lips = expression_targets(face.landmarks, face.lips, move.motion, actions, droop)
+        shut = max(0.0, droop)
         warp = estimate_warp(face.landmarks, targets, face.lips, lips)
-        after = after_motion(before, decoded, self.decoded_motion(move), warp)
+        folds = self.plane.shading(move.code.place, move.end)
+        after = after_motion(before, decoded, self.decoded_motion(move), warp, folds)
         told = move.code.code.latent + np.float32(_TOLD_GAIN) * move.offset
         condition = self._faces.condition(move.code.code, told)
-        return FaceChange(before, after, targets, lips, _STYLE, condition, warp=warp)
+        return FaceChange(before, after, targets, lips, _STYLE, condition, shut, warp)
 
 
 def target_place(own: Place, settings: Mapping[str, float]) -> Place:
