@@ -79,11 +79,11 @@ def action_strengths(place: Sequence[float]) -> dict[str, float]:
     angry = unpleasant * float(np.clip((arousal + 0.1) / 0.5, 0, 1))
     opens = 1 - (1 - _CLENCHED) * unpleasant - (1 - _LAUGHING) * pleasant
     return {
-        "jaw drop": 11.0 * opens * excited,
+        "jaw drop": 10.0 * opens * excited,
         "lips rounded": 2.0 * excited * (1 - unpleasant) * (1 - pleasant),
         "upper lip raised": 2.0 * unpleasant * excited,
-        "corners down": 1.8 * unpleasant,
-        "brows knit": 1.6 * angry,
+        "corners down": 1.5 * unpleasant,
+        "brows knit": 1.4 * angry,
         "brows raised": 1.2 * excited * (1 - unpleasant),
         "brows sorrowful": 1.6 * tired * (1 - pleasant),
     }

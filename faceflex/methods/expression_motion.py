@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from faceflex.compose.shading import shade
 from faceflex.compose.warp import FaceWarp, estimate_warp, warp_crop
 from faceflex.faces.align import SIZE, template
-from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, MOUTH, RIGHT_EYE
+from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, MOUTH, OUTER_MOUTH_CORNERS, RIGHT_EYE
 from faceflex.faces.lips import Lips
 from faceflex.faces.mask import fill_hull
 from faceflex.methods.landmark_readout import move_lips, remove_rigid_motion
@@ -27,11 +27,18 @@ _CLOSED, _WIDE = 0.25, 1.45  # Limits of an eye's opening, as a share of the pho
 _BROW_ROOM = 0.6  # Share of the distance from lid to brow that is always left.
 _BROW_EYES = ((range(17, 22), (37, 38)), (range(22, 27), (43, 44)))
 _EDGE, _EDGE_BLUR = 5, 2.0  # Pixels around brows and eyes in which decodes say nothing.
+_LIP_THICKNESS = (
+    *((49, 61, 0.6), (50, 61, 1.0), (51, 62, 1.0), (52, 63, 1.0), (53, 63, 0.6)),
+    *((59, 67, 0.6), (58, 67, 1.0), (57, 66, 1.0), (56, 65, 1.0), (55, 65, 0.6)),
+)
+"""Landmarks of the lips' outer and inner edges, and how far their distance is held."""
+_THICKER, _THINNEST = 1.1, 2.0  # How much thicker lips may get; pixels of a lip that is too thin.
+_NARROWEST = 0.95  # Of a usual mouth's width: to what broader ones narrow.
 _OPENING, _WIDEST = 1.0, 16.0
 _DROOP, _DROWSY = 0.55, -0.25  # Lids sink by this share at arousal -1, from this arousal on.
 _HANGING = 0.25  # Droop from which brows and lids do nothing else.
 _LIFT, _AWAKE = 0.35, 0.25  # And open by this share at arousal 1, from this arousal on.
-_FOLD_GAIN = 2.5  # Folds of many faces, each elsewhere, are shallow in their mean.
+_FOLD_GAIN = 2.0  # Folds of many faces, each elsewhere, are shallow in their mean.
 _MIDDLE, _RIGHT_CORNER, _LEFT_CORNER = 27, 36, 45
 
 Floats = NDArray[np.float32]
@@ -72,9 +79,11 @@ def expression_targets(
     motion[BROWS, 1] -= np.float32(np.clip(droop / _HANGING, 0, 1)) * sunk
     motion[MOUTH] *= np.array([_MOUTH_GAIN * _SIDEWAYS, _MOUTH_GAIN], np.float32)
     motion += np.float32(actions) * seen
+    _hold_width(start, motion)
     _move_lids(start, motion, droop)
     _hold_brows(start, motion)
     moved, targets = move_lips(lips, start, motion, opening=_OPENING, widest=_WIDEST)
+    _hold_thickness(start, targets)
     return targets, moved
 
 
@@ -116,6 +125,29 @@ def _move_lids(points: Floats, motion: Floats, droop: float) -> None:
         # Upper lids do most of it: they are the ones that muscles move.
         motion[upper, 1] = middle - np.float32(0.7 * opening)
         motion[lower, 1] = middle + np.float32(0.3 * opening)
+
+
+def _hold_width(points: Floats, motion: Floats) -> None:
+    """Keep a mouth that loses its smile about as wide as usual ones are, in place: no pout."""
+    right, left = OUTER_MOUTH_CORNERS
+    usual = float(template()[left, 0] - template()[right, 0])
+    own = float(points[left, 0] - points[right, 0])
+    asked = float(motion[left, 0] - motion[right, 0])
+    least = min(0.0, _NARROWEST * usual - own)
+    if asked < least:
+        middle = motion[MOUTH, 0].mean()
+        motion[MOUTH, 0] = middle + np.float32(least / asked) * (motion[MOUTH, 0] - middle)
+
+
+def _hold_thickness(points: Floats, targets: Floats) -> None:
+    """Keep lips that meet about as thick as they are, in place: their outer edges come along."""
+    right, left = OUTER_MOUTH_CORNERS
+    narrowed = float((points[left, 0] - points[right, 0]) / (targets[left, 0] - targets[right, 0]))
+    most = _THICKER * max(1.0, narrowed)
+    for outer, inner, share in _LIP_THICKNESS:
+        own, asked = (abs(float(p[outer, 1] - p[inner, 1])) for p in (points, targets))
+        swollen = max(0.0, asked - most * max(own, _THINNEST)) * share
+        targets[outer, 1] += np.float32(np.sign(targets[inner, 1] - targets[outer, 1]) * swollen)
 
 
 def _hold_brows(points: Floats, motion: Floats) -> None:

@@ -42,7 +42,7 @@ HELD_OUT_ERROR = {"valence": 0.41, "arousal": 0.43}
 """Root mean square error of the estimates on held-out faces of AffectNet (docs/emotion.md)."""
 
 _STYLE = TransferStyle(max_shading=0.2, highpass_sigma=5.0, rendered=1.0)
-_LATENT_GAIN = 2.0
+_LATENT_GAIN = 1.5
 _TOLD_GAIN = 2.5  # A renderer is told of more: at the mean smile of happy faces it shows no teeth.
 # What the regressor says is certain in part only; the rest is what faces usually have.
 _CERTAINTY = np.array([0.8, 0.5], np.float32)
