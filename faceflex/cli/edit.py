@@ -349,7 +349,7 @@ def _check_alone(edits: bool, elsewhere: bool) -> None:
         raise UsageError("--circumplex and --path show the whole plane; give no other edit")
     if elsewhere:
         raise UsageError(
-            "--cluster: other machines edit whole photos; --circumplex and --path show a face small,"
+            "--cluster: other machines edit whole photos; --circumplex and --path show faces small,"
             " in seconds: draw them on this one"
         )
 

@@ -1,4 +1,4 @@
-"""Folds of an expression as light: fine shading of a face, brought to the template's shape and back.
+"""Folds of an expression as light: a face's fine shading, brought to the template's shape and back.
 
 What the same expression does to the light on many faces, in one shape, is its ratio image (Liu,
 Shan and Zhang, "Expressive expression mapping with ratio images", SIGGRAPH 2001).
@@ -21,7 +21,10 @@ from faceflex.faces.region import LUMA
 _COARSE = 12.0  # Pixels of the crop: what is smoother is the photo's light.
 _MOST = 0.8  # Of a logarithm: more are things, such as glasses.
 _DARKEST = 0.05  # Brightness below which nothing is told apart.
-_EDGE, _FADE = 9, 3.0  # Pixels of the crop at a face's edge where nothing is known, and its softness.
+_EDGE, _FADE = (
+    9,
+    3.0,
+)  # Pixels of the crop at a face's edge where nothing is known, and its softness.
 _ROOM = {"brows": 2, "eyes": 3, "mouth": 4}
 """Pixels of the crop around what moves, where nothing is known either."""
 
