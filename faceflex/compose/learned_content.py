@@ -33,6 +33,7 @@ from faceflex.compose.content_window import (
     window_to_region,
 )
 from faceflex.compose.lips_motion import between, mouth_middle, window
+from faceflex.compose.mouth_cavity import darken_cavity
 from faceflex.compose.mouth_codes import MouthCodes
 from faceflex.compose.mouth_exemplars import MouthKind
 from faceflex.compose.mouth_interior import (
@@ -133,8 +134,8 @@ class LearnedContent:
     def render(self, scene: Scene) -> Content | None:
         """Render a scene: the hole, and around it the share of the change that is an expression.
 
-        ``change.condition`` may hold ``smile``, the smile degree, and ``age`` in years; what is
-        missing there is taken to be usual.
+        ``change.condition`` may hold ``smile``, the smile degree, ``age`` in years, and ``jaw``, how
+        far a mouth opens without a smile (0 to 1); what is missing there is taken to be usual.
         """
         warp, region = scene.warp, scene.region
         before, after = warp.before, warp.after
@@ -167,6 +168,8 @@ class LearnedContent:
                 edges = scene.patch[inner] + change[part] * (1 - hole[:, :, None])
                 content = np.maximum(edges, content)
                 teeth, share = render_teeth(scene, kind, light, inner)
+                dropped = scene.change.condition.get("jaw", 0.0)
+                teeth = darken_cavity(teeth, after, scene.x[inner], scene.y[inner], dropped)
                 content += share[:, :, None] * (teeth - content)
             content += np.float32(kept) * (photo_teeth[inner] + change[part] - content)
             pixels[part] += hole[:, :, None] * (content - pixels[part])

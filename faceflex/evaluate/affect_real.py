@@ -80,12 +80,12 @@ def weighted_concordance(
     >>> round(weighted_concordance(truth, estimate, np.full(3, 1 / 3)), 2)
     0.62
     """
-    weight = weight / weight.sum()
+    weight = np.asarray(weight, np.float64) / float(weight.sum())
     a, b = (np.asarray(x, np.float64) for x in (truth, estimate))
-    a_mean, b_mean = weight @ a, weight @ b
-    shared = 2 * weight @ ((a - a_mean) * (b - b_mean))
-    spread = weight @ np.square(a - a_mean) + weight @ np.square(b - b_mean)
-    return float(shared / max(spread + (a_mean - b_mean) ** 2, 1e-12))
+    a_mean, b_mean = float(weight @ a), float(weight @ b)
+    shared = float(weight @ ((a - a_mean) * (b - b_mean)))
+    spread = float(weight @ np.square(a - a_mean) + weight @ np.square(b - b_mean))
+    return 2 * shared / max(spread + (a_mean - b_mean) ** 2, 1e-12)
 
 
 def feeling_realism(

@@ -22,7 +22,7 @@ _TIRED = 0.15, 0.45  # The same of fatigue, downwards.
 _CLENCHED = 0.45  # What displeasure leaves of an open mouth ...
 _LAUGHING = 0.6  # ... and pleasure, whose laugh opens it already.
 
-_RIGHT = {
+_RIGHT: Mapping[str, Mapping[int, tuple[float, float]]] = {
     "jaw drop": {
         **{k: (0, -0.22 * w) for k, w in ((61, 0.7), (62, 1.0), (50, 0.6), (51, 0.8), (49, 0.2))},
         **{k: (0, 0.78 * w) for k, w in ((67, 0.75), (66, 1.0), (59, 0.45), (58, 0.8), (57, 1.0))},
@@ -107,6 +107,12 @@ def action_strengths(place: Sequence[float]) -> dict[str, float]:
         "brows raised": 1.2 * excited * (1 - unpleasant),
         "brows sorrowful": 1.6 * tired * (1 - pleasant),
     }
+
+
+def jaw_share(place: Sequence[float]) -> float:
+    """Return how far a mouth is open at a place without a smile, 0 to 1."""
+    pleasant = float(np.clip((place[0] - 0.25) / 0.25, 0, 1))
+    return float(np.clip(action_strengths(place)["jaw drop"] / 4, 0, 1)) * (1 - pleasant)
 
 
 def action_motion(start: Sequence[float], end: Sequence[float]) -> Floats:

@@ -28,7 +28,7 @@ from faceflex.methods.affect_plane import AffectPlane
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
-from faceflex.methods.expression_actions import action_motion
+from faceflex.methods.expression_actions import action_motion, jaw_share
 from faceflex.methods.expression_motion import after_motion, droop_of, expression_targets
 from faceflex.methods.latent_steps import FaceCode
 
@@ -249,6 +249,7 @@ class ValenceArousalMethod:
         after = after_motion(before, decoded, self.decoded_motion(move), warp, folds)
         told = move.code.code.latent + np.float32(_TOLD_GAIN) * move.offset
         condition = self._faces.condition(move.code.code, told)
+        condition["jaw"] = jaw_share(move.end)
         return FaceChange(before, after, targets, lips, _STYLE, condition, shut, warp)
 
 
