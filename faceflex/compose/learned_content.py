@@ -134,8 +134,8 @@ class LearnedContent:
     def render(self, scene: Scene) -> Content | None:
         """Render a scene: the hole, and around it the share of the change that is an expression.
 
-        ``change.condition`` may hold ``smile``, the smile degree, ``age`` in years, and ``jaw``, how
-        far a mouth opens without a smile (0 to 1); what is missing there is taken to be usual.
+        ``change.condition`` may hold ``smile``, the smile degree, ``age`` in years, and ``jaw``,
+        how far a mouth opens without a smile (0 to 1); what is missing is taken to be usual.
         """
         warp, region = scene.warp, scene.region
         before, after = warp.before, warp.after
