@@ -288,3 +288,18 @@ def test_a_signed_clip_says_what_was_done_to_which_photo(people, form, tmp_path)
     assert act["parameters"] == {"intensity": "1"}
     if form != "WEBP":
         assert made_by_faceflex(read_clip_xmp(signed))
+
+
+def test_sheets_and_paths_of_feelings_are_signed(people, run, png, tmp_path):
+    key = ("--sign-certificate", str(people / "es256.crt"), "--sign-key", str(people / "es256.key"))
+    made = (
+        (("--circumplex", "--circumplex-steps", "2"), "s.png", "PNG", ("circumplex", "2")),
+        (("--path", "0,0 1,0", "--frames", "2"), "p.gif", "GIF", ("path", "0,0 1,0")),
+    )
+    for words, name, form, (setting, value) in made:
+        done = run("edit", png, *words, "-o", name, *key)
+        assert done.returncode == 0, done.stderr
+        active, _, wrong = read_back((tmp_path / name).read_bytes(), form)
+        assert wrong == UNTRUSTED
+        assert actions_of(active)[1]["parameters"][setting] == value
+        assert active["ingredients"][0]["title"] == "friend.png"

@@ -11,9 +11,11 @@ from PIL import Image
 
 from faceflex import make_editor
 from faceflex.assets import resolve
+from faceflex.compose.shading import face_shading, shade, shading_weight
 from faceflex.edit.plane import circumplex_sheet, close_up, path_places
 from faceflex.errors import UsageError
 from faceflex.faces import find_faces
+from faceflex.faces.align import align, template, transform_points
 from faceflex.methods.affect_controls import FEELINGS, feeling_place
 from faceflex.methods.affect_plane import AffectPlane
 from faceflex.photo import load_photo
@@ -62,6 +64,65 @@ def test_anger_has_brows_and_surprise_has_eyes(opened, faces, small_portrait):
     assert brows_above_eyes(faces["surprised"]) > brows_above_eyes(own) + 1
     assert eye_opening(faces["surprised"]) > eye_opening(faces["sad"]) + 0.5
     assert corners_above_lips(faces["happy"]) > corners_above_lips(faces["sad"]) + 1
+
+
+def test_surprise_opens_a_mouth_that_is_dark_below_the_teeth(opened):
+    valence, arousal = FEELINGS["surprised"]
+    shot, face = opened.shot(valence=valence, arousal=arousal), opened.faces[0]
+    (change,) = next(opened.face_changes(0, [shot]))
+    assert change.lips.gap > face.lips.gap + 4
+    crop = align(opened.compose([[change]]), face.face.points).crop
+    x, top, bottom = (
+        int(v[32].round()) for v in (change.lips.x, change.lips.upper, change.lips.lower)
+    )
+    mouth = crop[top : bottom + 1, x - 2 : x + 3].mean(axis=(1, 2))
+    assert mouth[len(mouth) // 2 :].min() < 0.5 * mouth[: len(mouth) // 2].max()
+
+
+def test_lids_come_down_over_tired_eyes_and_brows_do_not_frown(opened):
+    shots = [opened.shot(valence=0.0, arousal=a) for a in (-0.7, 0.7)]
+    (tired,), (awake,) = opened.face_changes(0, shots)
+    assert tired.eyes_shut > 0.2
+    assert awake.eyes_shut == 0
+    brows = slice(17, 27)
+    own = opened.faces[0].landmarks
+    assert (tired.landmarks[brows, 1] - own[brows, 1]).max() < 1
+    assert (awake.landmarks[brows, 1] - own[brows, 1]).mean() < -1
+
+
+def test_a_laugh_that_turns_angry_leaves_no_pout(feelings, smile):
+    found = find_faces(smile)
+    laughing = feelings.open(smile, ["1"], faces=found)
+    own = laughing.faces[0].landmarks
+    (change,) = next(laughing.face_changes(0, [laughing.shot(valence=-0.5, arousal=0.4)]))
+    for outer, inner in ((51, 62), (57, 66)):
+        thick = [abs(float(p[outer, 1] - p[inner, 1])) for p in (own, change.landmarks)]
+        assert thick[1] < 1.5 * max(thick[0], 2.0)
+    width = [float(p[54, 0] - p[48, 0]) for p in (template(), change.landmarks)]
+    assert width[1] > 0.9 * width[0]
+
+
+def test_folds_are_found_and_put_where_the_face_has_them(small_portrait):
+    face = find_faces(small_portrait)[0]
+    crop = align(small_portrait, face.points)
+    points = transform_points(crop.matrix, face.points)
+    folds = np.zeros((64, 64), np.float32)
+    folds[30:33, 12:20] = -0.3  # On a cheek.
+    shaded = np.clip(crop.crop * shade(folds, points)[:, :, None], 0, 255).astype(np.uint8)
+    found = face_shading(shaded, points) - face_shading(crop.crop, points)
+    assert found[31, 13:19].mean() < -0.15
+    assert abs(found[50:]).max() < 0.02
+
+
+def test_anger_furrows_and_joy_dimples():
+    plane = AffectPlane.load(resolve("affect-plane"))
+    angry, happy = (plane.shading((0, 0), FEELINGS[n]) for n in ("angry", "happy"))
+    weight = shading_weight()
+    assert weight.max() <= 1
+    assert max(abs(m[weight < 0.01]).max() for m in (angry, happy)) < 0.01
+    beside_the_nose = happy[32:40, 14:22]
+    assert beside_the_nose.min() < -0.05
+    assert angry.std() > 0.003
 
 
 def test_a_face_at_its_own_place_stays_as_it_is(opened, small_portrait):
@@ -132,6 +193,20 @@ def test_the_command_draws_a_sheet(run, png, tmp_path):
     assert "friend-circumplex.png: exists; use --overwrite" in again.stderr
 
 
+def test_sheets_and_paths_are_foreseen(run, png, tmp_path):
+    words = ("--circumplex", "--path")
+    for option, name in zip(words, ("friend-circumplex.png", "friend-path.gif"), strict=True):
+        given = (option, "0,0 1,0") if option == "--path" else (option,)
+        done = run("edit", png, *given, "--dry-run")
+        assert (done.returncode, done.stdout) == (0, f"write\t{name}\n"), done.stderr
+        assert not (tmp_path / name).exists()
+        (tmp_path / name).write_bytes(b"there")
+        assert run("edit", png, *given, "--dry-run").returncode == 1
+        foreseen = run("edit", png, *given, "--dry-run", "--skip-existing", "--json")
+        assert json.loads(foreseen.stdout)["would"] == "skip"
+        assert (tmp_path / name).read_bytes() == b"there"
+
+
 def test_a_path_is_a_moving_picture(run, png, tmp_path):
     done = run("edit", png, "--path", "0.5,0 -0.5,0.5", "--frames", "3", "-o", "p.webp")
     assert done.returncode == 0, done.stderr
@@ -177,6 +252,7 @@ def test_faces_are_reported_with_their_place_and_its_error(run, png):
         (["--circumplex-steps", "5"], "--circumplex-steps: needs --circumplex"),
         (["--circumplex", "--circumplex-steps", "1"], "--circumplex-steps 1: needs 2 to 25"),
         (["--circumplex", "--valence", "0"], "give no other edit"),
+        (["--circumplex", "--cluster", "tcp://a:1"], "--cluster: other machines edit whole photos"),
         (["--path", "0,0"], "needs two places or more"),
         (["--path", "0,0 2,0"], "--path 2,0: valence and arousal need values from -1 to 1"),
         (["--path", "0;0 1;1"], 'use "V,A V,A ..."'),

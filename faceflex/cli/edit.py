@@ -224,7 +224,7 @@ def edit(
     controls = _with_feeling(controls or {}, feeling, strength)
     if plane:
         given = bool(attr or set_ or controls or sweeps)
-        _check_alone(given, bool(cluster or sign_certificate), dry_run)
+        _check_alone(given, cluster is not None)
         controls = {"valence": 0.0}
     method = _method_name(method, [*controls, *(sweeps or {})])
     attr, range_ = _with_sweeps(attr or [], range_, sweeps or {})
@@ -260,7 +260,9 @@ def edit(
     )
     request = _checked(request, editor)
     if plane:
-        places = PlaneOutputs(out, file, overwrite, skip_existing, provenance, json_)
+        places = PlaneOutputs(
+            out, file, overwrite, skip_existing, provenance, json_, dry_run, signer
+        )
         if code := run_plane(plane, editor, names, face or (), places):
             raise typer.Exit(code)
         return
@@ -323,14 +325,17 @@ def _with_feeling(
     return controls | named
 
 
-def _check_alone(edits: bool, elsewhere: bool, dry_run: bool) -> None:
+def _check_alone(edits: bool, elsewhere: bool) -> None:
     """Raise ``UsageError`` unless a sheet or a path is all that is asked for."""
     from faceflex.errors import UsageError
 
     if edits:
         raise UsageError("--circumplex and --path show the whole plane; give no other edit")
-    if elsewhere or dry_run:
-        raise UsageError("--circumplex and --path: not with --cluster, --sign-... or --dry-run")
+    if elsewhere:
+        raise UsageError(
+            "--cluster: other machines edit whole photos; --circumplex and --path show faces small,"
+            " in seconds: draw them on this one"
+        )
 
 
 def _check_distance(most: float) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceflex.cli.common import note, print_json, progress, read_source, report_error
+from faceflex.cli.common import note, print_json, printable, progress, read_source, report_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from faceflex.edit.editor import Editor
     from faceflex.photo import Photo
+    from faceflex.photo.credentials import Signer
 
 METHOD = "valence-arousal"
 STEPS, FRAMES = 7, 48
 _FPS = 25
-_CLOSE, _WIDE = 320, 640  # Long sides in pixels that a sheet's face and a path's frames come from.
+_CLOSE, _WIDE = 180, 640  # Long sides in pixels that a sheet's face and a path's frames come from.
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,10 @@ class PlaneOutputs:
         Whether to write how a picture was made.
     json
         Whether to print a line of JSON for each.
+    dry_run
+        Whether only to tell what would be written.
+    signer
+        Signs the files.
     """
 
     out: Path | None
@@ -96,6 +102,8 @@ class PlaneOutputs:
     skip_existing: bool
     mark: bool
     json: bool
+    dry_run: bool = False
+    signer: Signer | None = None
 
 
 def run_plane(
@@ -147,9 +155,8 @@ def _run_one(
     chosen = choose_faces(found, selectors, name, editor.finder.min_score)
     folder = outputs.out or Path()
     if plane.path is not None:
-        _draw_path(
-            plane, editor, photo, chosen, outputs.file or folder / f"{stem}-path.gif", outputs
-        )
+        file = outputs.file or folder / f"{stem}-path.gif"
+        _draw_path(plane, editor, (photo, source), chosen, file, outputs)
         return
     several = len(chosen) > 1
     for face in chosen:
@@ -157,11 +164,16 @@ def _run_one(
         file = outputs.file or folder / f"{stem}-circumplex{ending}.png"
         if several and outputs.file is not None:
             file = outputs.file.with_name(f"{outputs.file.stem}{ending}{outputs.file.suffix}")
-        _draw_sheet(plane, editor, photo, face, file, outputs)
+        _draw_sheet(plane, editor, (photo, source), face, file, outputs)
 
 
 def _draw_sheet(
-    plane: PlaneOptions, editor: Editor, photo: Photo, face: Any, file: Path, outputs: PlaneOutputs
+    plane: PlaneOptions,
+    editor: Editor,
+    read: tuple[Photo, bytes | str],
+    face: Any,
+    file: Path,
+    outputs: PlaneOutputs,
 ) -> None:
     from faceflex.edit.plane import circumplex_sheet, close_up
     from faceflex.methods.affect_controls import AROUSAL, VALENCE
@@ -169,14 +181,17 @@ def _draw_sheet(
     from faceflex.photo.formats import format_for
     from faceflex.photo.provenance import encode_with_provenance
 
-    form = format_for(file)
+    form, (photo, source) = format_for(file), read
     if not _is_free(file, outputs, photo):
         return
-    opened = close_up(editor, photo.rgb, [face], _CLOSE, crop=True)
+    opened = close_up(editor, photo.rgb, [face], _CLOSE, crop=True, draft=True)
     sheet = circumplex_sheet(opened, (VALENCE, AROUSAL), plane.steps or STEPS)
-    provenance = editor.provenance(opened.shot())
+    made = editor.provenance(opened.shot())
+    provenance = replace(made, settings={"circumplex": str(plane.steps or STEPS)})
     bare = photo.without_metadata()
-    data = encode_with_provenance(bare, sheet, form, provenance, mark=outputs.mark)
+    data = encode_with_provenance(
+        bare, sheet, form, provenance, mark=outputs.mark, signer=outputs.signer, original=source
+    )
     write_file(file, data, overwrite=outputs.overwrite)
     own = {k: round(v, 4) for k, v in opened.own_values(0).items()}
     _report(photo, file, outputs, {"face": face.index, "own": own})
@@ -185,7 +200,7 @@ def _draw_sheet(
 def _draw_path(
     plane: PlaneOptions,
     editor: Editor,
-    photo: Photo,
+    read: tuple[Photo, bytes | str],
     faces: Sequence[Any],
     file: Path,
     outputs: PlaneOutputs,
@@ -194,8 +209,9 @@ def _draw_path(
     from faceflex.methods.affect_controls import AROUSAL, VALENCE
     from faceflex.photo import write_file
     from faceflex.photo.animation import animation_format, encode_animation
+    from faceflex.photo.provenance import sign
 
-    form = animation_format(file)
+    form, (photo, source) = animation_format(file), read
     if not _is_free(file, outputs, photo):
         return
     places = path_places(parse_path(plane.path or ""), plane.frames or FRAMES)
@@ -204,12 +220,15 @@ def _draw_path(
     made = editor.provenance(opened.shot())
     comment = f"faceflex {made.software_version}: path {plane.path}" if outputs.mark else ""
     data = encode_animation(frames, form, round(1000 / _FPS), comment)
+    if outputs.signer is not None:
+        told = replace(made, settings={"path": plane.path or ""})
+        data = sign(data, form, photo, told, outputs.signer, source)
     write_file(file, data, overwrite=outputs.overwrite)
     _report(photo, file, outputs, {"frames": len(frames)})
 
 
 def _is_free(file: Path, outputs: PlaneOutputs, photo: Photo) -> bool:
-    """Tell whether to write a file; the photo itself never is.
+    """Tell whether to write a file; the photo itself never is. A dry run says so, and writes none.
 
     Raises
     ------
@@ -219,15 +238,20 @@ def _is_free(file: Path, outputs: PlaneOutputs, photo: Photo) -> bool:
     from faceflex.edit.options import inodes
     from faceflex.errors import PhotoError
 
-    if not file.exists():
-        return True
-    if inodes([str(file)]) & inodes([photo.name]):
+    there = file.exists()
+    if there and inodes([str(file)]) & inodes([photo.name]):
         raise PhotoError(f"{file}: is a photo to be edited; choose another output")
-    if outputs.skip_existing:
-        return False
-    if not outputs.overwrite:
+    skipped = there and outputs.skip_existing
+    if there and not skipped and not outputs.overwrite:
         raise PhotoError(f"{file}: exists; use `overwrite`, `skip_existing` or another `out`")
-    return True
+    if not outputs.dry_run:
+        return not skipped
+    act = "skip" if skipped else "write"
+    if outputs.json:
+        print_json({"photo": photo.name, "output": str(file), "exists": there, "would": act})
+    else:
+        sys.stdout.write(f"{act}\t{printable(str(file))}\n")
+    return False
 
 
 def _report(photo: Photo, file: Path, outputs: PlaneOutputs, more: dict[str, Any]) -> None:

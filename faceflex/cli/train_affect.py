@@ -197,8 +197,8 @@ def affect_plane(
     with progress("encoding", len(records)) as advance:
         faces = encode_records(records, model, cache, jobs=jobs, progress=advance)
     with progress("finding landmarks", len(faces.records)) as advance:
-        faces = refined(faces, landmark_model, advance)
+        faces, shadings = refined(faces, landmark_model, advance)
     chosen = np.array([part_of(r.path.name, r.held_out) == "edits" for r in faces.records])
-    plane = fit_affect_plane(faces, chosen, loaded)
+    plane = fit_affect_plane(faces, shadings, chosen, loaded)
     plane.save(out, {"faces": int(chosen.sum())})
     note(f"{out}: fitted to {int(chosen.sum())} faces")

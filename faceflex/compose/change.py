@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.layers import Layer
+from faceflex.compose.warp import FaceWarp
 from faceflex.faces.lips import Lips
 
 
@@ -64,6 +65,9 @@ class FaceChange:
         Share of a smile, 0 to 1, that is taken away: lips keep their thickness, and folds go.
     layers
         What is put on the face last, such as hair or the marks of years.
+    warp
+        How that moves the face, where it has been estimated already; None: it is estimated from
+        ``landmarks`` and ``lips``.
     """
 
     before: NDArray[np.float32]
@@ -75,3 +79,4 @@ class FaceChange:
     eyes_shut: float = 0.0
     relaxed: float = 0.0
     layers: tuple[Layer, ...] = ()
+    warp: FaceWarp | None = None

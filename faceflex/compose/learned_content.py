@@ -34,6 +34,7 @@ from faceflex.compose.content_window import (
 )
 from faceflex.compose.lip_seam import lay_seam, seam_share
 from faceflex.compose.lips_motion import between, mouth_middle, window
+from faceflex.compose.mouth_cavity import darken_cavity
 from faceflex.compose.mouth_codes import MouthCodes
 from faceflex.compose.mouth_exemplars import MouthKind
 from faceflex.compose.mouth_interior import (
@@ -94,8 +95,11 @@ class ContentNetwork(Protocol):
     @property
     def smile_scale(self) -> tuple[float, float]: ...
 
-    def __call__(self, planes: Floats, condition: Floats) -> Floats:
-        """Planes (9, 128, 160), condition (3,) -> what to add to the picture, (128, 160, 3)."""
+    def __call__(self, planes: Floats, condition: Floats, *, once: bool = False) -> Floats:
+        """Planes (9, 128, 160), condition (3,) -> what to add to the picture, (128, 160, 3).
+
+        ``once``: not as the mean over the window and its mirror image, in half of the time.
+        """
 
 
 @cache
@@ -113,10 +117,16 @@ class LearnedContent:
         The network.
     seed
         Fixes the noise and whose teeth a face gets, at all strengths and in all frames.
+    once
+        Whether to look at the window once, not at its mirror image too: quicker, a little worse.
     """
 
-    def __init__(self, network: ContentNetwork, seed: int = 0) -> None:
-        self._network, self._seed = network, seed
+    def __init__(self, network: ContentNetwork, seed: int = 0, *, once: bool = False) -> None:
+        self._network, self._seed, self._once = network, seed, once
+
+    def draft(self) -> LearnedContent:
+        """Return a quicker renderer, for pictures that are shown small."""
+        return LearnedContent(self._network, self._seed, once=True)
 
     @property
     def fingerprint(self) -> str:
@@ -131,8 +141,8 @@ class LearnedContent:
     def render(self, scene: Scene) -> Content | None:
         """Render a scene: the hole, and around it the share of the change that is an expression.
 
-        ``change.condition`` may hold ``smile``, the smile degree, and ``age`` in years; what is
-        missing there is taken to be usual.
+        ``change.condition`` may hold ``smile``, the smile degree, ``age`` in years, and ``jaw``,
+        how far a mouth opens without a smile (0 to 1); what is missing is taken to be usual.
         """
         warp, region = scene.warp, scene.region
         before, after = warp.before, warp.after
@@ -166,6 +176,8 @@ class LearnedContent:
                 edges = scene.patch[inner] + change[part] * (1 - hole[:, :, None])
                 content = np.maximum(edges, content)
                 teeth, share = render_teeth(scene, kind, light, inner)
+                dropped = scene.change.condition.get("jaw", 0.0)
+                teeth = darken_cavity(teeth, after, scene.x[inner], scene.y[inner], dropped)
                 content += share[:, :, None] * (teeth - content)
             content += np.float32(kept) * (photo_teeth[inner] + change[part] - content)
             met = seam_share(before, after)
@@ -214,7 +226,8 @@ class LearnedContent:
             grid = np.clip(grid * bright, 0, 1)
         base = network_base(picture, maps, grid, lips, x, y)
         planes = network_planes(base, maps, _noise(self._seed))
-        added = self._network(planes, condition_vector(smile, age, lips.gap))
+        told = condition_vector(smile, age, lips.gap)
+        added = self._network(planes, told, once=self._once)
         # The change fades towards the window's border, where the photo goes on.
         made = _in_photo_colors(base + added, picture, maps.hole)
         changed = border_fade()[:, :, None] * (made - picture)

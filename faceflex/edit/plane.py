@@ -61,7 +61,13 @@ def sheet_values(steps: int) -> list[float]:
 
 
 def close_up(
-    editor: Editor, rgb: Picture, faces: Sequence[Face], side: int, *, crop: bool
+    editor: Editor,
+    rgb: Picture,
+    faces: Sequence[Face],
+    side: int,
+    *,
+    crop: bool,
+    draft: bool = False,
 ) -> OpenPhoto:
     """Open a photo at a smaller size.
 
@@ -77,6 +83,8 @@ def close_up(
         Long side in pixels that is not exceeded.
     crop
         Whether only the faces and what is around them is shown.
+    draft
+        Whether quicker pictures will do, as they are shown small.
     """
     rows, columns = _around(rgb.shape, faces) if crop else (slice(None), slice(None))
     part = np.ascontiguousarray(rgb[rows, columns])
@@ -90,8 +98,9 @@ def close_up(
         box = (np.array(face.box).reshape(2, 2) - corner) * scale
         left, top, right, bottom = (round(float(v)) for v in box.ravel())
         moved.append(replace(face, points=np.float32(points), box=(left, top, right, bottom)))
-    numbers = [str(face.index) for face in moved]
-    return editor.open(small, numbers, faces=moved)
+    if draft:
+        editor = Editor(editor.finder, editor.method, editor.composer.draft(), editor.scorer)
+    return editor.open(small, [str(face.index) for face in moved], faces=moved)
 
 
 def _around(shape: tuple[int, ...], faces: Sequence[Face]) -> tuple[slice, slice]:

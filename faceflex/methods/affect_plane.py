@@ -28,7 +28,9 @@ from faceflex.faces.landmark_groups import (
 )
 from faceflex.tensors import read_arrays, valid_names, wrap_read_errors, write_arrays
 
-KIND, LABEL = "faceflex-affect-plane-1", "plane of valence and arousal"
+KIND, LABEL = "faceflex-affect-plane-2", "plane of valence and arousal"
+SHADING = (64, 32)
+"""Rows and columns of a half of the face's shading: its pixels are two of the 128-pixel crop."""
 TERMS = 5
 """Terms of the quadratic surface: valence, arousal, their squares and their product."""
 
@@ -37,6 +39,7 @@ _DOUBT_GAP = 1.0  # Pixels of a mouth's opening that say nothing.
 _INNER_TOP, _INNER_BOTTOM = INNER_UPPER_LIP[1:4], INNER_LOWER_LIP[1:4]
 _FULLY = 0.5  # Change of valence over which they come to count.
 _SMILING = 0.68  # Valence of happy faces: a smile grows in proportion, whatever the arousal.
+_SHADES = SHADING[0] * SHADING[1]
 _ARRAYS = ("surface", "offsets", "places", "neutral")
 
 Floats = NDArray[np.float32]
@@ -84,10 +87,10 @@ class AffectPlane:
     Attributes
     ----------
     surface
-        (5, 136 + D) coefficients of the quadratic terms: of the 68 landmarks, x and y in pixels of
-        the crop, and of the latent.
+        (5, 136 + D + 2048) coefficients of the quadratic terms: of the 68 landmarks, x and y in
+        pixels of the crop, of the latent, and of the shading.
     offsets
-        (C, 136 + D) coefficients of the named expressions' Gaussians.
+        (C, 136 + D + 2048) coefficients of the named expressions' Gaussians.
     places
         (C, 2) valence and arousal of the named expressions: the means of their faces.
     neutral
@@ -122,10 +125,10 @@ class AffectPlane:
     @property
     def latent_size(self) -> int:
         """D, the numbers of a latent."""
-        return int(self.surface.shape[1]) - 136
+        return int(self.surface.shape[1]) - 136 - _SHADES
 
     def at(self, place: Sequence[float]) -> NDArray[np.float64]:
-        """Return (136 + D,): how a face at a place differs from one in the middle.
+        """Return (136 + D + 2048,): how a face at a place differs from one in the middle.
 
         That is the mean of such faces, but that smiles grow in proportion with pleasure: they do
         not in the mean, which has hardly one at half the valence of happy faces.
@@ -134,12 +137,11 @@ class AffectPlane:
         wanted, share = max(place[0], 0.0) / _SMILING, _smiling_share(*place)
         if wanted <= 0 or share <= 0:
             return mean
-        motion, offset = self._happy
         missing = wanted - self.smile(self.neutral + mean[:136].reshape(68, 2))
-        return mean + share * missing * np.concatenate([motion.ravel(), offset])
+        return mean + share * missing * self._happy_face
 
     def _mean_face(self, place: Sequence[float]) -> NDArray[np.float64]:
-        """Return (136 + D,): how the mean face at a place differs from one in the middle."""
+        """Return (136 + D + 2048,): how the mean face at a place differs from one in the middle."""
         p = np.array([place], np.float64)
         smooth = quadratic(p)[0] @ self.surface
         return np.asarray(smooth + nearness(p, self.places, self.width)[0] @ self.offsets)
@@ -147,7 +149,16 @@ class AffectPlane:
     def change(self, start: Sequence[float], end: Sequence[float]) -> tuple[Floats, Floats]:
         """Return how landmarks (68, 2) and latent (D,) change from one place to another."""
         change = np.float32(self.at(end) - self.at(start))
-        return change[:136].reshape(68, 2), change[136:]
+        return change[:136].reshape(68, 2), change[136:-_SHADES]
+
+    def shading(self, start: Sequence[float], end: Sequence[float]) -> Floats:
+        """Return how the logarithm of a face's brightness (64, 64) changes between two places.
+
+        That is what folds do to light: in the shape of :attr:`neutral`, fine detail only, and
+        nothing where brows, eyes, mouth and the face's edge are, which move.
+        """
+        half = np.float32(self.at(end) - self.at(start))[-_SHADES:].reshape(SHADING)
+        return np.concatenate([half, half[:, ::-1]], axis=1)
 
     def smile(self, landmarks: NDArray[np.floating]) -> float:
         """Return how much a face smiles by the corners of its mouth: 0 neutral, 1 as happy faces.
@@ -168,10 +179,15 @@ class AffectPlane:
         return float(up + wide) / 2
 
     @cached_property
+    def _happy_face(self) -> NDArray[np.float64]:
+        """How (136 + D + 2048,) a face changes from the middle of the plane to happy faces."""
+        return self._mean_face(self.places[self.names.index("happy")].tolist())
+
+    @cached_property
     def _happy(self) -> tuple[Floats, Floats]:
-        """How landmarks and latent change from the middle of the plane to happy faces."""
-        mean = np.float32(self._mean_face(self.places[self.names.index("happy")].tolist()))
-        return mean[:136].reshape(68, 2), mean[136:]
+        """How landmarks and latent do."""
+        mean = np.float32(self._happy_face)
+        return mean[:136].reshape(68, 2), mean[136:-_SHADES]
 
     def change_of(
         self, landmarks: NDArray[np.floating], start: Sequence[float], end: Sequence[float]
@@ -240,7 +256,7 @@ class AffectPlane:
             fits = (
                 surface.ndim == offsets.ndim == places.ndim == 2
                 and surface.shape[0] == TERMS
-                and surface.shape[1] == offsets.shape[1] > 136
+                and surface.shape[1] == offsets.shape[1] > 136 + _SHADES
                 and places.shape == (len(offsets), 2)
                 and neutral.shape == (68, 2)
                 and len(names) == len(offsets)

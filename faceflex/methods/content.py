@@ -87,7 +87,7 @@ class LazyContentNetwork:
         """Mean and standard deviation of the smile degree over all faces."""
         return self.network.smile_scale
 
-    def __call__(self, planes: Floats, condition: Floats) -> Floats:
+    def __call__(self, planes: Floats, condition: Floats, *, once: bool = False) -> Floats:
         """Planes (9, H, W), condition (3,) -> what to add to the picture, (H, W, 3).
 
         The mean over the window and its mirror image: what the network makes up on one side alone,
@@ -97,12 +97,10 @@ class LazyContentNetwork:
 
         told = torch.from_numpy(condition)[None]
         with torch.inference_mode():
-            # One after the other: a batch may be spread over threads in other ways.
-            plain, mirrored = (
-                self._compute(torch.from_numpy(p)[None], told)[0]
-                for p in (planes, mirror_planes(planes))
-            )
-            added = (plain + mirrored.flip(2)) / 2
+            added = self._compute(torch.from_numpy(planes)[None], told)[0]
+            if not once:  # One after the other: a batch may be spread over threads in other ways.
+                mirrored = torch.from_numpy(mirror_planes(planes))[None]
+                added = (added + self._compute(mirrored, told)[0].flip(2)) / 2
         return np.ascontiguousarray(added.permute(1, 2, 0).numpy())
 
     def _compute(self, planes: Tensor, told: Tensor) -> Tensor:

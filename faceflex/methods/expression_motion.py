@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.warp import estimate_warp, warp_crop
+from faceflex.compose.shading import shade
+from faceflex.compose.warp import FaceWarp, estimate_warp, warp_crop
 from faceflex.faces.align import SIZE, template
-from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, MOUTH, RIGHT_EYE
+from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, MOUTH, OUTER_MOUTH_CORNERS, RIGHT_EYE
 from faceflex.faces.lips import Lips
 from faceflex.faces.mask import fill_hull
 from faceflex.methods.landmark_readout import move_lips, remove_rigid_motion
@@ -26,9 +27,18 @@ _CLOSED, _WIDE = 0.25, 1.45  # Limits of an eye's opening, as a share of the pho
 _BROW_ROOM = 0.6  # Share of the distance from lid to brow that is always left.
 _BROW_EYES = ((range(17, 22), (37, 38)), (range(22, 27), (43, 44)))
 _EDGE, _EDGE_BLUR = 5, 2.0  # Pixels around brows and eyes in which decodes say nothing.
-_OPENING, _WIDEST = 1.1, 11.0
+_LIP_THICKNESS = (
+    *((49, 61, 0.6), (50, 61, 1.0), (51, 62, 1.0), (52, 63, 1.0), (53, 63, 0.6)),
+    *((59, 67, 0.6), (58, 67, 1.0), (57, 66, 1.0), (56, 65, 1.0), (55, 65, 0.6)),
+)
+"""Landmarks of the lips' outer and inner edges, and how far their distance is held."""
+_THICKER, _THINNEST = 1.1, 2.0  # How much thicker lips may get; pixels of a lip that is too thin.
+_NARROWEST = 0.95  # Of a usual mouth's width: to what broader ones narrow.
+_OPENING, _WIDEST = 1.0, 16.0
 _DROOP, _DROWSY = 0.55, -0.25  # Lids sink by this share at arousal -1, from this arousal on.
+_HANGING = 0.25  # Droop from which brows and lids do nothing else.
 _LIFT, _AWAKE = 0.35, 0.25  # And open by this share at arousal 1, from this arousal on.
+_FOLD_GAIN = 2.0  # Folds of many faces, each elsewhere, are shallow in their mean.
 _MIDDLE, _RIGHT_CORNER, _LEFT_CORNER = 27, 36, 45
 
 Floats = NDArray[np.float32]
@@ -38,6 +48,7 @@ def expression_targets(
     landmarks: NDArray[np.floating],
     lips: Lips,
     shift: NDArray[np.floating],
+    actions: NDArray[np.floating],
     droop: float = 0.0,
 ) -> tuple[Floats, Lips]:
     """Return where a face's landmarks and lips go.
@@ -50,20 +61,29 @@ def expression_targets(
         The inner lips.
     shift
         (68, 2) how far the landmarks of a mean face move.
+    actions
+        (68, 2) how far facial actions move them beyond that.
     droop
-        Share of the eyes' opening by which the upper lids sink, beyond that.
+        How much sleepier it gets, as :func:`droop_of` tells it: lids that sink cover the eye
+        (``FaceChange.eyes_shut``) and are left alone here, as are brows; below 0 they open.
 
     Returns
     -------
     (68, 2) float32 targets, and the inner lips'.
     """
     start = np.asarray(landmarks, np.float32)
-    motion = remove_rigid_motion(start, np.asarray(shift, np.float32) * _foreshortening(start))
+    seen = _foreshortening(start)
+    motion = remove_rigid_motion(start, np.asarray(shift, np.float32) * seen)
     motion[BROWS] *= np.float32(_BROW_GAIN)
+    sunk = np.maximum(motion[BROWS, 1], 0)  # Sleepy brows hang; they do not frown.
+    motion[BROWS, 1] -= np.float32(np.clip(droop / _HANGING, 0, 1)) * sunk
     motion[MOUTH] *= np.array([_MOUTH_GAIN * _SIDEWAYS, _MOUTH_GAIN], np.float32)
+    motion += np.float32(actions) * seen
+    _hold_width(start, motion)
     _move_lids(start, motion, droop)
     _hold_brows(start, motion)
     moved, targets = move_lips(lips, start, motion, opening=_OPENING, widest=_WIDEST)
+    _hold_thickness(start, targets)
     return targets, moved
 
 
@@ -98,12 +118,36 @@ def _move_lids(points: Floats, motion: Floats, droop: float) -> None:
         own = max(0.5, float((points[lower, 1] - points[upper, 1]).mean()))
         mean_motion = float((motion[lower, 1] - motion[upper, 1]).mean())
         gain = (_LID_GAIN if mean_motion > 0 else _SQUINT_GAIN) * min(1.3, own / usual)
-        asked = gain * mean_motion - droop * own
+        asked = gain * mean_motion * np.clip(1 - max(droop, 0) / _HANGING, 0, 1)
+        asked -= min(droop, 0) * own
         opening = float(np.clip(own + asked, _CLOSED * own, _WIDE * own)) - own
         middle = float((motion[lower, 1] + motion[upper, 1]).mean()) / 2
         # Upper lids do most of it: they are the ones that muscles move.
         motion[upper, 1] = middle - np.float32(0.7 * opening)
         motion[lower, 1] = middle + np.float32(0.3 * opening)
+
+
+def _hold_width(points: Floats, motion: Floats) -> None:
+    """Keep a mouth that loses its smile about as wide as usual ones are, in place: no pout."""
+    right, left = OUTER_MOUTH_CORNERS
+    usual = float(template()[left, 0] - template()[right, 0])
+    own = float(points[left, 0] - points[right, 0])
+    asked = float(motion[left, 0] - motion[right, 0])
+    least = min(0.0, _NARROWEST * usual - own)
+    if asked < least:
+        middle = motion[MOUTH, 0].mean()
+        motion[MOUTH, 0] = middle + np.float32(least / asked) * (motion[MOUTH, 0] - middle)
+
+
+def _hold_thickness(points: Floats, targets: Floats) -> None:
+    """Keep lips that meet about as thick as they are, in place: their outer edges come along."""
+    right, left = OUTER_MOUTH_CORNERS
+    narrowed = float((points[left, 0] - points[right, 0]) / (targets[left, 0] - targets[right, 0]))
+    most = _THICKER * max(1.0, narrowed)
+    for outer, inner, share in _LIP_THICKNESS:
+        own, asked = (abs(float(p[outer, 1] - p[inner, 1])) for p in (points, targets))
+        swollen = max(0.0, asked - most * max(own, _THINNEST)) * share
+        targets[outer, 1] += np.float32(np.sign(targets[inner, 1] - targets[outer, 1]) * swollen)
 
 
 def _hold_brows(points: Floats, motion: Floats) -> None:
@@ -119,10 +163,9 @@ def _hold_brows(points: Floats, motion: Floats) -> None:
 def after_motion(
     before: Floats,
     decoded: Floats,
-    landmarks: NDArray[np.floating],
     own_shift: NDArray[np.floating] | None,
-    targets: Floats,
-    lips: tuple[Lips, Lips],
+    warp: FaceWarp,
+    folds: Floats,
 ) -> Floats:
     """Return a picture of the face whose landmarks are where they go, with a decode's folds.
 
@@ -134,15 +177,15 @@ def after_motion(
     ----------
     before, decoded
         (128, 128, 3) decodes of the face, and of its edited latent.
-    landmarks, targets
-        (68, 2) where the landmarks are, and where they go.
     own_shift
-        (68, 2) how far the decode moves them; None when that is not known.
-    lips
-        The inner lips, and where they go.
+        (68, 2) how far the decode moves the landmarks; None when that is not known.
+    warp
+        How the face moves to its targets.
+    folds
+        (64, 64) how the logarithm of the brightness changes, in the template's shape.
     """
-    start = np.asarray(landmarks, np.float32)
-    moved = warp_crop(before, estimate_warp(start, targets, *lips))
+    start, targets = warp.landmarks, warp.targets
+    moved = warp_crop(before, warp)
     there = before
     if own_shift is not None:
         own = remove_rigid_motion(start, own_shift)
@@ -152,4 +195,5 @@ def after_motion(
         for part in (slice(17, 22), slice(22, 27), RIGHT_EYE, LEFT_EYE):
             still[fill_hull(points[part], SIZE, grow=_EDGE)] = 0
     still = cv2.GaussianBlur(still, (0, 0), _EDGE_BLUR)[:, :, None]
-    return np.clip(moved + still * (decoded - there), 0, 1)
+    folded = shade(np.float32(_FOLD_GAIN) * folds, targets)[:, :, None]
+    return np.clip((moved + still * (decoded - there)) * folded, 0, 1)

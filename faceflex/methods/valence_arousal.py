@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from faceflex.assets import resolve
 from faceflex.assets.registry import sha256_of
 from faceflex.compose.change import FaceChange, TransferStyle
+from faceflex.compose.warp import estimate_warp
 from faceflex.errors import UsageError
 from faceflex.faces.align import align
 from faceflex.faces.aligned_face import AlignedFace
@@ -27,6 +28,7 @@ from faceflex.methods.affect_plane import AffectPlane
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
+from faceflex.methods.expression_actions import action_motion, jaw_share
 from faceflex.methods.expression_motion import after_motion, droop_of, expression_targets
 from faceflex.methods.latent_steps import FaceCode
 
@@ -40,7 +42,7 @@ HELD_OUT_ERROR = {"valence": 0.41, "arousal": 0.43}
 """Root mean square error of the estimates on held-out faces of AffectNet (docs/emotion.md)."""
 
 _STYLE = TransferStyle(max_shading=0.2, highpass_sigma=5.0, rendered=1.0)
-_LATENT_GAIN = 2.0
+_LATENT_GAIN = 1.5
 _TOLD_GAIN = 2.5  # A renderer is told of more: at the mean smile of happy faces it shows no teeth.
 # What the regressor says is certain in part only; the rest is what faces usually have.
 _CERTAINTY = np.array([0.8, 0.5], np.float32)
@@ -239,12 +241,16 @@ class ValenceArousalMethod:
     def _change(self, move: Move, decoded: Crop) -> FaceChange:
         face, before = move.code.code.face, move.code.before
         droop = droop_of(move.end[1]) - droop_of(move.code.place[1])
-        targets, lips = expression_targets(face.landmarks, face.lips, move.motion, droop)
-        own = self.decoded_motion(move)
-        after = after_motion(before, decoded, face.landmarks, own, targets, (face.lips, lips))
+        actions = action_motion(move.code.place, move.end)
+        targets, lips = expression_targets(face.landmarks, face.lips, move.motion, actions, droop)
+        shut = max(0.0, droop)
+        warp = estimate_warp(face.landmarks, targets, face.lips, lips)
+        folds = self.plane.shading(move.code.place, move.end)
+        after = after_motion(before, decoded, self.decoded_motion(move), warp, folds)
         told = move.code.code.latent + np.float32(_TOLD_GAIN) * move.offset
         condition = self._faces.condition(move.code.code, told)
-        return FaceChange(before, after, targets, lips, _STYLE, condition)
+        condition["jaw"] = jaw_share(move.end)
+        return FaceChange(before, after, targets, lips, _STYLE, condition, shut, warp)
 
 
 def target_place(own: Place, settings: Mapping[str, float]) -> Place:

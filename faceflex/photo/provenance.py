@@ -118,8 +118,24 @@ def encode_with_provenance(
     if mark and supports_provenance(file_format):
         xmp = provenance_xmp(photo.xmp, SOFTWARE, provenance.software_version, provenance.settings)
     data = encode_photo(photo, picture, target=file_format, xmp=xmp)
-    if signer is None:
-        return data
+    return data if signer is None else sign(data, file_format, photo, provenance, signer, original)
+
+
+def sign(
+    data: bytes,
+    file_format: str,
+    photo: Photo,
+    provenance: Provenance,
+    signer: Signer,
+    original: bytes | str | None = None,
+) -> bytes:
+    """Sign the file of an edit; parameters as in :func:`encode_with_provenance`.
+
+    Raises
+    ------
+    PhotoError
+        If the format cannot hold credentials, or signing fails.
+    """
     if original is None:
         content = encode_photo(photo, photo.rgb)
     else:

@@ -9,16 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.assets import resolve
+from faceflex.compose.shading import face_shading, shading_weight
+from faceflex.compose.warp import GRID
 from faceflex.data.affectnet import EXPRESSIONS
 from faceflex.data.chunks import Progress
 from faceflex.data.latents import Latents
 from faceflex.data.template import mirrored
 from faceflex.errors import UsageError
 from faceflex.faces import find_faces
-from faceflex.faces.align import estimate_similarity, template, transform_points
+from faceflex.faces.align import align, estimate_similarity, template, transform_points
 from faceflex.faces.landmark_groups import LEFT_EYE, NOSE_TIP, RIGHT_EYE, RIGID_LANDMARKS
 from faceflex.faces.landmarks import LandmarkModel
-from faceflex.methods.affect_plane import AffectPlane, nearness, quadratic
+from faceflex.methods.affect_plane import SHADING, AffectPlane, nearness, quadratic
 from faceflex.methods.vectors import AttributeVectors
 from faceflex.photo import load_rgb
 
@@ -54,7 +56,10 @@ _FEWEST = 200
 
 
 def fit_affect_plane(
-    faces: Latents, chosen: NDArray[np.bool_], vectors: AttributeVectors
+    faces: Latents,
+    shadings: NDArray[np.floating],
+    chosen: NDArray[np.bool_],
+    vectors: AttributeVectors,
 ) -> AffectPlane:
     """Fit the plane.
 
@@ -62,6 +67,8 @@ def fit_affect_plane(
     ----------
     faces
         Encoded faces with ``valence``, ``arousal`` and ``expression``.
+    shadings
+        (N, 64, 64) their shading, as :func:`faceflex.compose.shading.face_shading` tells it.
     chosen
         (N,) which of them to use.
     vectors
@@ -80,7 +87,9 @@ def fit_affect_plane(
     if used.sum() < _FEWEST:
         raise UsageError(f"{int(used.sum())} frontal faces to fit; at least {_FEWEST} are needed")
     z = ((faces.plain + faces.mirror) / 2).astype(np.float64)[used]
-    values = np.concatenate([shape[used], z], axis=1)
+    folds = np.asarray(shadings, np.float64)[used] * shading_weight()
+    half = (folds + folds[:, :, ::-1])[:, :, : SHADING[1]] / 2
+    values = np.concatenate([shape[used], z, half.reshape(len(z), -1)], axis=1)
     places = np.stack([faces_label(faces, "valence"), faces_label(faces, "arousal")], axis=1)[used]
     expression = faces_label(faces, "expression")[used]
     others = _identity_scores(z, vectors)
@@ -108,8 +117,12 @@ def fit_affect_plane(
     return AffectPlane(parts[0], parts[1], parts[2], parts[3], NAMED, _WIDTH, vectors.model)
 
 
-def refined(faces: Latents, landmark_model: str, progress: Progress | None = None) -> Latents:
-    """Return faces with landmarks found anew: the mean of a face's and of its mirror image's.
+def refined(
+    faces: Latents, landmark_model: str, progress: Progress | None = None
+) -> tuple[Latents, NDArray[np.float32]]:
+    """Return faces with landmarks found anew, and the faces' shading (N, 64, 64).
+
+    Landmarks are the mean of a face's and of its mirror image's.
 
     Parameters
     ----------
@@ -120,7 +133,7 @@ def refined(faces: Latents, landmark_model: str, progress: Progress | None = Non
     progress
         Called with (faces done, faces in all).
     """
-    model, points = LandmarkModel(resolve(landmark_model)), []
+    model, points, shadings = LandmarkModel(resolve(landmark_model)), [], []
     for number, (record, crop_points) in enumerate(zip(faces.records, faces.points, strict=True)):
         image = load_rgb(record.path)
         first = record.points
@@ -129,15 +142,17 @@ def refined(faces: Latents, landmark_model: str, progress: Progress | None = Non
             first = max(found, key=lambda f: f.width).points if found else None
         if first is None:
             points.append(crop_points)
+            shadings.append(np.zeros((GRID, GRID), np.float32))
             continue
         width = image.shape[1]
         plain = model.refine(image, first)
         flipped = model.refine(np.ascontiguousarray(image[:, ::-1]), mirrored(first, width))
         both = (plain + mirrored(flipped, width)) / 2
         points.append(transform_points(estimate_similarity(both), both))
+        shadings.append(face_shading(align(image, both).crop, points[-1]))
         if progress:
             progress(number + 1, len(faces.records))
-    return replace(faces, points=np.array(points, np.float32))
+    return replace(faces, points=np.array(points, np.float32)), np.array(shadings, np.float32)
 
 
 def faces_label(faces: Latents, name: str) -> NDArray[np.float64]:
@@ -177,7 +192,7 @@ def _identity_scores(z: NDArray[np.float64], vectors: AttributeVectors) -> NDArr
 
 
 def _without_identity(rows: NDArray[np.float64], vectors: AttributeVectors) -> NDArray[np.float64]:
-    """Return rows (M, 136 + D) whose latent parts the probes do not notice."""
+    """Return rows (M, 136 + D + 2048) whose latent parts the probes do not notice."""
     basis, _ = np.linalg.qr(_probes(vectors).T)
-    latent = rows[:, 136:]
-    return np.concatenate([rows[:, :136], latent - (latent @ basis) @ basis.T], axis=1)
+    shape, latent, folds = np.split(rows, [136, 136 + vectors.width], axis=1)
+    return np.concatenate([shape, latent - (latent @ basis) @ basis.T, folds], axis=1)
