@@ -250,7 +250,9 @@ class ValenceArousalMethod:
         told = move.code.code.latent + np.float32(_TOLD_GAIN) * move.offset
         condition = self._faces.condition(move.code.code, told)
         condition["jaw"] = jaw_share(move.end)
-        return FaceChange(before, after, targets, lips, _STYLE, condition, shut, warp)
+        return FaceChange(
+            before, after, targets, lips, _STYLE, condition, eyes_shut=shut, warp=warp
+        )
 
 
 def target_place(own: Place, settings: Mapping[str, float]) -> Place:
