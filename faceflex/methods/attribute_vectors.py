@@ -285,9 +285,7 @@ class AttributeVectorMethod:
             style, smile = step.style.transfer, step.smile
             relaxed = min(1.0, max(0.0, -smile.strength)) * code.smiles if smile else 0.0
             changes.append(
-                FaceChange(
-                    before, after, landmarks, lips, style, condition, relaxed=relaxed
-                )
+                FaceChange(before, after, landmarks, lips, style, condition, relaxed=relaxed)
             )
             before = after
         return changes
