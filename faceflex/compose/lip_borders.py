@@ -47,7 +47,7 @@ def widen_opening(before: Lips, after: Lips, landmarks: Floats) -> tuple[Lips, L
     down = np.clip(lower - before.lower, 0, _WIDER)
     inside = np.minimum(1, np.minimum(np.arange(SAMPLES), np.arange(SAMPLES)[::-1]) / 4)
     up, down = (cv2.GaussianBlur(np.float32(v * inside)[None], (0, 0), 1.5)[0] for v in (up, down))
-    left = np.clip((after.lower - after.upper) / np.maximum(before.lower - before.upper, 0.3), 0, 1)
+    left = np.float32(np.clip(after.gap / before.gap, 0, 1))
     return (
         Lips(before.x, np.float32(before.upper - up), np.float32(before.lower + down)),
         Lips(after.x, np.float32(after.upper - left * up), np.float32(after.lower + left * down)),
@@ -89,8 +89,8 @@ def border_targets(
         thick = np.maximum(sign * (y[_COLUMNS] - inner), 0)
         goal = np.interp(to_x, after.x, getattr(after, edge))
         # Across the lip, not down: beside an open mouth it runs steeply.
-        steep = np.gradient((inner + y[_COLUMNS]) / 2, x)
-        thick = thick * np.hypot(1, np.gradient(goal, to_x)) / np.hypot(1, steep)
+        steep = np.hypot(1, np.gradient(inner, x))
+        thick = thick * np.hypot(1, np.gradient(goal, to_x)) / steep
         grown = thick * (1 - narrower) ** -power + more * corner
         result.append(
             (

@@ -11,6 +11,7 @@ faceflex.train.seams``).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
@@ -37,14 +38,11 @@ ENDS = 1.0
 UNIT = 128.0
 """The value that stands for the lips' own brightness."""
 
-_BESIDE = np.float32((1.5, 1.9, 2.3, 2.7, 3.0))  # Where lips have their own color.
+_BESIDE = np.array((1.5, 1.9, 2.3, 2.7, 3.0), np.float32)  # Where lips have their own color.
 _STEADY = 5.0  # Columns (of 96) over which that color varies.
 _SAMPLES = 96
-_CORE, _FADE = (
-    0.8,
-    1.5,
-)  # Pixels of the crop around the line that are new, and over which they fade.
-# Up to here, teeth or shadows that contours have left over are replaced: what differs by these logs.
+_CORE, _FADE = 0.8, 1.5  # Pixels around the line that are new, and over which they fade.
+# Up to here teeth or shadows that contours left over are replaced: what differs by this log.
 _LEFT_OVER, _WRONG = 2.2, 0.25
 _FAR_FADE = 1.2  # The same at the corners.
 _USUAL = (4.5, 7.0)  # Thickness of the lips that the exemplars show; thinner ones show less.
@@ -109,6 +107,92 @@ def seam_share(before: Lips, after: Lips) -> float:
     return float(np.clip((high - after.gap) / (high - low), 0, 1))
 
 
+@dataclass(frozen=True)
+class SeamLine:
+    """Where lips meet, and places relative to it.
+
+    Attributes
+    ----------
+    x, y
+        (96,) the line, in pixels of the crop.
+    thick
+        Thickness of the upper and the lower lip, relative to those of the exemplars.
+    across
+        (h, w) pixels of the crop from the left corner of the mouth.
+    apart
+        (h, w) pixels of the exemplars' crop below the line.
+    """
+
+    x: Floats
+    y: Floats
+    thick: tuple[float, float]
+    across: Floats
+    apart: Floats
+
+    @classmethod
+    def of(cls, lips: Lips, landmarks: Floats, x: Floats, y: Floats) -> SeamLine:
+        """Return the line of lips, continued to the corners' landmarks, for places x, y (h, w)."""
+        left, right = landmarks[48], landmarks[54]
+        line_x = np.linspace(left[0], right[0], _SAMPLES, dtype=np.float32)
+        known = [left[0], *lips.x[1:-1], right[0]]
+        heights = np.interp(line_x, known, [left[1], *lips.midline[1:-1], right[1]])
+        border = cv2.BORDER_REPLICATE
+        line_y = cv2.GaussianBlur(np.float32(heights)[None], (0, 0), 2.0, borderType=border)[0]
+        upper, lower = (
+            float(np.clip(abs(py - np.interp(px, line_x, line_y)) / usual, _THINNEST, 1))
+            for (px, py), usual in zip(landmarks[[51, 57]], _USUAL, strict=True)
+        )
+        apart = y - np.interp(x, line_x, line_y)
+        apart = np.float32(apart / np.where(apart < 0, upper, lower))
+        return cls(line_x, line_y, (upper, lower), np.float32(x - left[0]), apart)
+
+    @property
+    def width(self) -> float:
+        """From corner to corner, in pixels of the crop."""
+        return max(float(self.x[-1] - self.x[0]), 1.0)
+
+    def colors(self, picture: Floats, region: Region) -> Floats:
+        """Return (h, w, 3): the colors of both lips, the one passing into the other."""
+        column = np.clip(self.across / self.width, 0, 1) * np.float32(_SAMPLES - 1)
+        row = np.zeros_like(column)
+        above, below = (
+            cv2.remap(
+                side_colors(picture, region, (self.x, self.y), reach, side)[None],
+                column,
+                row,
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            for reach, side in zip(self.thick, (-1, 1), strict=True)
+        )
+        return above + share_below(self.apart) * (below - above)
+
+    def ratio(self, kind: int) -> Floats:
+        """Return (h, w, 3): how much darker or brighter lips are, as an exemplar has it."""
+        exemplar = seams()[kind % len(seams())]
+        if kind // len(seams()) % 2:
+            exemplar = np.ascontiguousarray(exemplar[:, ::-1])
+        ratio = cv2.remap(
+            exemplar,
+            (self.across + ENDS) / (self.width + 2 * ENDS) * COLUMNS - np.float32(0.5),
+            (self.apart + REACH) / (2 * REACH) * ROWS - np.float32(0.5),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        inside = np.minimum(self.across, self.width - self.across)
+        return 1 + (ratio - 1) * _smooth_step((inside + _END) / _END_FADE)[:, :, None]
+
+    def weights(self) -> tuple[Floats, Floats]:
+        """Return (h, w): where the seam is new, and where it replaces what contours left over."""
+        beyond = np.maximum(np.maximum(-self.across, self.across - self.width), 0) / _FAR_FADE
+        off = np.abs(self.apart)
+        away = np.hypot(np.maximum(off - _CORE, 0) / _FADE, beyond)
+        return (
+            _smooth_step(1 - away),
+            _smooth_step(_LEFT_OVER + 0.5 - off) * _smooth_step(1 - beyond),
+        )
+
+
 def lay_seam(
     scene: Scene, patch: Floats, at: tuple[slice, slice], light: MouthLight, kind: int
 ) -> tuple[Floats, Floats]:
@@ -127,67 +211,33 @@ def lay_seam(
     kind
         Whose seam; any number.
     """
-    lips, targets, x, y = scene.warp.after, scene.warp.targets, scene.x[at], scene.y[at]
-    left, right = (float(targets[k, 0]) for k in (48, 54))
-    line_x = np.linspace(left, right, _SAMPLES, dtype=np.float32)
-    ends = [left, *lips.x[1:-1], right]
-    heights = [float(targets[48, 1]), *lips.midline[1:-1], float(targets[54, 1])]
-    line_y = np.float32(np.interp(line_x, ends, heights))
-    line_y = cv2.GaussianBlur(line_y[None], (0, 0), 2.0, borderType=cv2.BORDER_REPLICATE)[0]
-    upper, lower = (
-        float(np.clip(t / usual, _THINNEST, 1.0))
-        for t, usual in zip(_thickness(scene, line_x, line_y), _USUAL, strict=True)
-    )
-    sides = [
-        side_colors(patch, scene.region, (line_x, line_y), k, s)
-        for k, s in ((upper, -1), (lower, 1))
-    ]
-    place = np.clip((x - left) / (right - left), 0, 1)
-    apart = y - np.interp(x, line_x, line_y)
-    apart = np.float32(apart / np.where(apart < 0, upper, lower))
-    column = np.float32(place * (_SAMPLES - 1))
-    row = np.zeros_like(column)
-    above, below = (
-        cv2.remap(c[None], column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for c in sides
-    )
-    share = np.clip((apart + _BESIDE[0]) / (2 * _BESIDE[0]), 0, 1)[:, :, None]
-    colors = above + share * (below - above)
-    exemplars = seams()
-    exemplar = exemplars[kind % len(exemplars)]
-    if kind // len(exemplars) % 2:
-        exemplar = exemplar[:, ::-1]
-    span = right - left + 2 * ENDS
-    ratio = cv2.remap(
-        np.ascontiguousarray(exemplar),
-        np.float32((x - left + ENDS) / span * COLUMNS - 0.5),
-        np.float32((apart + REACH) / (2 * REACH) * ROWS - 0.5),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    # Towards the corners it fades. Haze, and light from everywhere, lift what is dark: the darkest
-    # of this face, its pupils and nostrils, tell how far. The photo's blur spreads it.
-    inside = np.minimum(x - left, right - x)
-    ratio = 1 + (ratio - 1) * _smooth_step((inside + _END) / _END_FADE)[:, :, None]
+    region, targets = scene.region, scene.warp.targets
+    line = SeamLine.of(scene.warp.after, targets, scene.x[at], scene.y[at])
+    colors, ratio = line.colors(patch, region), line.ratio(kind)
+    if light.saturation == 0:
+        ratio = ratio.mean(axis=2, keepdims=True)
+    # Light from everywhere lifts what is dark: how far, tells the darkest of this face, its pupils
+    # and nostrils. The photo's blur spreads it.
     luma = np.maximum(colors @ LUMA, 1)[:, :, None]
     least = np.minimum(_darkest(scene) / luma, 1 - _LEAST_DEPTH)
-    ratio = ratio.mean(axis=2, keepdims=True) if light.saturation == 0 else ratio
     dark = np.minimum(ratio, 1)
     made = np.float32(colors * (ratio - dark + least + (1 - least) * dark))
-    blur = float(np.sqrt(max(light.blur**2 - (_BLUR / scene.region.scale) ** 2, 0)))
+    blur = float(np.sqrt(max(light.blur**2 - (_BLUR / region.scale) ** 2, 0)))
     if blur > 0.3:
         made = cv2.GaussianBlur(made, (0, 0), blur)
-    made += grain_like(scene.patch, scene.region, targets, scene.blur, *at)
-    beyond = np.maximum(np.maximum(left - x, x - right), 0)
-    away = np.hypot(np.maximum(np.abs(apart) - _CORE, 0) / _FADE, beyond / _FAR_FADE)
+    made += grain_like(scene.patch, region, targets, scene.blur, *at)
+    new, near = line.weights()
     own = np.maximum(patch[at] @ LUMA, 1) / np.maximum(made @ LUMA, 1)
     wrong = _smooth_step((np.abs(np.log(own)) - _WRONG) / _WRONG)
-    wrong = cv2.GaussianBlur(wrong, (0, 0), 0.4 / scene.region.scale)
-    near = _smooth_step((_LEFT_OVER - np.abs(apart)) + 0.5) * _smooth_step(1 - beyond / _FAR_FADE)
-    return made, np.maximum(_smooth_step(1 - away), wrong * near)
+    return made, np.maximum(new, near * cv2.GaussianBlur(wrong, (0, 0), 0.4 / region.scale))
 
 
-def _smooth_step(t: Floats) -> Floats:
+def share_below(apart: Floats) -> Floats:
+    """Return (h, w, 1): which share of a color is the lower lip's, so far below the line."""
+    return np.float32(np.clip((apart + _BESIDE[0]) / (2 * _BESIDE[0]), 0, 1))[..., None]
+
+
+def _smooth_step(t: NDArray[np.floating]) -> Floats:
     """Return 0 below 0, 1 above 1, and a smooth step between."""
     t = np.clip(t, 0, 1)
     return np.float32(t * t * (3 - 2 * t))
@@ -198,9 +248,3 @@ def _darkest(scene: Scene) -> float:
     stride = max(1, int(1 / scene.region.scale))
     face = scene.photo[::stride, ::stride][scene.region.mask[::stride, ::stride] > 0.5]
     return _SCATTERED * float(np.percentile(face @ LUMA, _DARKEST)) if len(face) else 0.0
-
-
-def _thickness(scene: Scene, x: Floats, y: Floats) -> tuple[float, float]:
-    """Return how thick the upper and the lower lip are in the middle, in pixels of the crop."""
-    targets = scene.warp.targets
-    return tuple(abs(float(targets[k, 1] - np.interp(targets[k, 0], x, y))) for k in (51, 57))

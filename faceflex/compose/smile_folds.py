@@ -1,10 +1,9 @@
 """The folds of a smile, made shallower as it goes.
 
-Pixels that move back take the folds of a laugh along: beside a mouth at rest they look like
-a grimace. Where folds of smiles are, what is neither pore nor tone is made weaker by as much as it is
-in neutral photos of the same people (28 to 39 pairs of the London Set and of FEI, laid on one
-another by eyes and nose): beside the mouth it loses half, on the cheeks and below the eyes two
-fifths.
+Pixels that move back take the folds of a laugh along: beside a mouth at rest they look like a
+grimace. Where smiles have folds, what is neither pore nor tone is made weaker, by about as much as
+it is in neutral photos of the same people (39 pairs of the London Set and of FEI): beside the
+mouth it loses more than half, on the cheeks and below the eyes two fifths.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from faceflex.faces.landmark_groups import LEFT_EYE, RIGHT_EYE
 # What of folds is taken away when all of a smile is: nasolabial folds and those beside the mouth,
 # cheeks, lower lids.
 _FOLD, _CHEEK, _LID = 0.65, 0.4, 0.4
-_FINEST, _MIDDLE, _COARSEST = 0.5, 4.0, 9.0  # Standard deviations, pixels of the crop.
+_FINEST, _MIDDLE, _COARSEST = 0.9, 4.0, 9.0  # Standard deviations, pixels of the crop.
 _COARSE = 0.6  # Of the coarser half, which holds tone as well, so much less is taken.
 _DEEP = 0.8  # Log brightness: what is darker or brighter is no fold but glasses, hair, a beard.
 _DARK = 8.0  # Of 255: noise in what is darker is no fold either.
@@ -60,15 +59,15 @@ def fold_weight(landmarks: Floats) -> Floats:
     weight = np.zeros_like(x)
     middle = float(landmarks[33, 0])
     for wing, corner, eye in ((31, 48, RIGHT_EYE), (35, 54, LEFT_EYE)):
-        out = np.float32([np.sign(landmarks[corner, 0] - middle), 0])
+        out = np.array([np.sign(landmarks[corner, 0] - middle), 0], np.float32)
         top, end, lid = landmarks[wing], landmarks[corner], landmarks[eye]
         way = [top + 2 * out, (top + end) / 2 + 4 * out, end + 4 * out, end + 3 * out + (0, 7)]
         below = lid[np.argsort(lid[:, 1])[-2:]].mean(axis=0) + (0, 4)
         cheek = (below + way[1]) / 2 + 2 * out
         parts = (
-            (_FOLD, np.float32(way), 5.0),
-            (_CHEEK, np.float32([cheek, cheek + 6 * out]), 7.0),
-            (_LID, np.float32([below - 4 * out, below + 5 * out]), 3.5),
+            (_FOLD, np.array(way, np.float32), 5.0),
+            (_CHEEK, np.array([cheek, cheek + 6 * out], np.float32), 7.0),
+            (_LID, np.array([below - 4 * out, below + 5 * out], np.float32), 3.5),
         )
         for most, line, reach in parts:
             near = np.exp(-(((_distance(x, y, line) / reach) ** 2) ** 2) / 2)
@@ -79,7 +78,8 @@ def fold_weight(landmarks: Floats) -> Floats:
 def _distance(x: Floats, y: Floats, line: Floats) -> Floats:
     """Return (h, w): how far each place is from a polyline (n, 2)."""
     nearest = np.full(x.shape, np.inf, np.float32)
-    for (ax, ay), (bx, by) in zip(line[:-1], line[1:], strict=True):
+    for k in range(len(line) - 1):
+        (ax, ay), (bx, by) = line[k], line[k + 1]
         dx, dy = bx - ax, by - ay
         t = np.clip(((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-6), 0, 1)
         nearest = np.minimum(nearest, np.hypot(x - ax - t * dx, y - ay - t * dy))

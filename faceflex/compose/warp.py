@@ -231,12 +231,11 @@ def estimate_warp(
             (UPPER_FACE, "upper", borders[0]),
             (LOWER_FACE, "lower", borders[1]),
         ):
-            if outer is not None:
-                group = tuple(k for k in group if k in OUTER_MOUTH_CORNERS or k < 48)
+            points = [k for k in group if outer is None or k in OUTER_MOUTH_CORNERS or k < 48]
             to, source = (
                 np.concatenate(
                     [
-                        p[list(group)],
+                        p[points],
                         np.stack([m.x, getattr(m, edge)], axis=1)[_COLUMNS],
                         *([] if outer is None else [outer[which]]),
                         anchors,

@@ -178,9 +178,7 @@ def find_lips(image: NDArray[np.uint8], points: NDArray[np.floating]) -> Lips:
     matrix = estimate_similarity(points)
     landmarks = transform_points(matrix, points)
     initial = lips_from_landmarks(landmarks)
-    to_mouth = matrix * _SCALE
-    to_mouth[:, 2] -= np.array(_CORNER) * _SCALE
-    mouth, _ = warp(image, to_mouth, _SIDE * _SCALE)
+    mouth = cut_mouth(image, matrix)
     lab = cv2.cvtColor(
         cv2.GaussianBlur(mouth, (0, 0), 0.8).astype(np.float32) / 255, cv2.COLOR_RGB2Lab
     )
@@ -196,7 +194,22 @@ def find_lips(image: NDArray[np.uint8], points: NDArray[np.floating]) -> Lips:
     return uncross_lips(initial.x, upper, lower)
 
 
-def _to_mouth(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def cut_mouth(image: NDArray[np.uint8], matrix: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Cut the mouth (256, 256, 3) out of a photo (H, W, 3), 4 pixels to one of the crop.
+
+    Parameters
+    ----------
+    image
+        The photo.
+    matrix
+        (2, 3) similarity, its pixels to those of the crop.
+    """
+    to_cut = matrix * _SCALE
+    to_cut[:, 2] -= np.array(_CORNER) * _SCALE
+    return warp(image, to_cut, _SIDE * _SCALE)[0]
+
+
+def to_mouth(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Convert pixels of the crop to pixels of the mouth's image."""
     return np.float32((x - _CORNER[0]) * _SCALE), np.float32((y - _CORNER[1]) * _SCALE)
 
@@ -206,24 +219,24 @@ def _interior_visible(lab: Floats, points: NDArray[np.floating], lips: Lips) -> 
     if lips.gap > _CERTAIN_GAP:
         return True
     middle = slice(SAMPLES // 5, -SAMPLES // 5)
-    interior = _sample_colors(lab, lips.x[middle], lips.midline[middle])
+    interior = sample_colors(lab, lips.x[middle], lips.midline[middle])
     outer, inner = points[list(CENTRAL_OUTER_LIPS)], points[list(CENTRAL_INNER_LIPS)]
     on_lips = np.concatenate([outer + (inner - outer) * t for t in (0.35, 0.5, 0.65)])
-    lip_color = np.median(_sample_colors(lab, *on_lips.T), axis=0)
+    lip_color = np.median(sample_colors(lab, *on_lips.T), axis=0)
     difference = np.median(interior - lip_color, axis=0)
     return bool(difference[1] < -_LESS_RED or difference[0] < -_DARKER)
 
 
-def _sample_colors(lab: Floats, x: NDArray[np.floating], y: NDArray[np.floating]) -> Floats:
+def sample_colors(lab: Floats, x: NDArray[np.floating], y: NDArray[np.floating]) -> Floats:
     """Sample colours (n, 3) at pixels of the crop."""
-    mx, my = _to_mouth(np.float32(x), np.float32(y))
+    mx, my = to_mouth(np.float32(x), np.float32(y))
     return cv2.remap(lab, mx[None], my[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
 
 
 def _mahalanobis_map(lab: Floats, points: NDArray[np.floating]) -> Floats | None:
     """Return each pixel's Mahalanobis distance to the lips' colours; None if they are too small."""
     outer, inner = (
-        np.stack(_to_mouth(*points[group].astype(np.float32).T), axis=1)
+        np.stack(to_mouth(*points[group].astype(np.float32).T), axis=1)
         for group in (OUTER_LIPS, INNER_LIPS)
     )
     mask = np.zeros(lab.shape[:2], np.uint8)
@@ -246,7 +259,7 @@ def _mahalanobis_map(lab: Floats, points: NDArray[np.floating]) -> Floats | None
 def _profiles(image: Floats, x: Floats, y: Floats, extent: float) -> tuple[Floats, Floats]:
     """Sample an image above and below a curve: values (65, offsets), and the offsets."""
     offsets = np.arange(-extent, extent + _STEP / 2, _STEP, dtype=np.float32)
-    mx, my = _to_mouth(np.repeat(x[:, None], len(offsets), 1), y[:, None] + offsets)
+    mx, my = to_mouth(np.repeat(x[:, None], len(offsets), 1), y[:, None] + offsets)
     return cv2.remap(image, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), offsets
 
 
@@ -255,16 +268,16 @@ def _strongest_edge(distance: Floats, x: Floats, y: Floats, sign: int) -> Floats
     values, offsets = _profiles(distance, x, y, _RANGE[0] if sign > 0 else _RANGE[1])
     values = cv2.GaussianBlur(np.minimum(values, _MAX_DISTANCE), (0, 0), 1.5, sigmaY=1.0)
     gradient = sign * np.gradient(values, _STEP, axis=1)
-    return _shortest_path(np.float32(-np.maximum(gradient, 0)), offsets, y)
+    return shortest_path(np.float32(-np.maximum(gradient, 0)), offsets, y)
 
 
 def _darkest_path(lightness: Floats, x: Floats, y: Floats, weight: float) -> Floats:
     """Return the darkest path near ``y``."""
     values, offsets = _profiles(lightness, x, y, _RANGE[2])
-    return _shortest_path(np.float32(values * weight), offsets, y)
+    return shortest_path(np.float32(values * weight), offsets, y)
 
 
-def _shortest_path(cost: Floats, offsets: Floats, y: Floats) -> Floats:
+def shortest_path(cost: Floats, offsets: Floats, y: Floats) -> Floats:
     """Return ``y`` plus the smooth path of offsets of least cost (Viterbi)."""
     cost = cost + _OFFSET_COST * offsets[None] ** 2
     transition = _BENDING_COST * (offsets[:, None] - offsets[None]) ** 2

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.lip_seam import COLUMNS, ENDS, REACH, ROWS, UNIT, side_colors
+from faceflex.compose.lip_seam import COLUMNS, ENDS, REACH, ROWS, UNIT, share_below, side_colors
 from faceflex.faces.align import estimate_similarity, invert, transform_points
 from faceflex.faces.find import find_faces
 from faceflex.faces.lips import find_lips
@@ -54,8 +54,7 @@ def unroll(rgb: NDArray[np.uint8]) -> Floats:
     y = y + cv2.GaussianBlur(found, (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE)[0]
     down = np.float32(((np.arange(ROWS) + 0.5) / ROWS * 2 - 1) * REACH)[:, None]
     above, below = (side_colors(picture, whole, (x, y), 1.0, s, _SMOOTH) for s in (-1, 1))
-    share = np.clip((down + REACH / 2) / REACH, 0, 1)[:, :, None]
-    return np.float32(strip(down) / (above + share * (below - above)))
+    return np.float32(strip(down) / (above + share_below(down) * (below - above)))
 
 
 def main() -> None:
