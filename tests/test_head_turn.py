@@ -10,6 +10,7 @@ from faceflex.faces.head_turn import HeadTurn, frontal_view, mean_shape
 from faceflex.faces.lips import Lips, lips_from_landmarks
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.smile_targets import smile_targets
+from faceflex.train.head_shape import factorize
 
 MIDDLE = np.array([63.5, 72.0])
 
@@ -61,3 +62,19 @@ def test_of_a_turned_smile_the_near_corner_goes_out_and_the_middle_opens_most(de
     assert (np.diff(after.x) >= 0).all()
     opened = after.x[int(np.argmax(after.lower - after.upper))]
     assert abs(opened - points[62, 0]) < 0.15 * (lips.x[-1] - lips.x[0])
+
+
+def test_a_shape_is_found_again_from_how_cameras_see_it():
+    rng = np.random.default_rng(0)
+    angles = rng.normal(0, 0.35, 200)
+    pitch = rng.normal(0, 0.15, 200)
+    seen = []
+    for yaw, nod in zip(angles, pitch, strict=True):
+        solid = mean_shape().copy()
+        y, z = solid[:, 1].copy(), solid[:, 2].copy()
+        solid[:, 1] = y * np.cos(nod) - z * np.sin(nod)
+        solid[:, 2] = y * np.sin(nod) + z * np.cos(nod)
+        seen.append(HeadTurn(yaw, 0.0, 1.0).project(solid) + MIDDLE)
+    found = factorize(np.array(seen))
+    found, known = (s - s.mean(axis=0) for s in (found, mean_shape()))
+    assert np.abs(found / np.abs(found).max() - known / np.abs(known).max()).max() < 0.08
