@@ -9,8 +9,8 @@ import pytest
 
 from faceflex.errors import UsageError
 from faceflex.faces.align import template
-from faceflex.faces.infant import infant_score, is_infant
-from faceflex.methods.latent_steps import keeps_lips_closed
+from faceflex.faces.infant import child_score, infant_score, is_child, is_infant
+from faceflex.methods.latent_steps import FaceCode, keeps_lips_closed, opening_share
 from faceflex.train.infants import fit_infants
 
 
@@ -25,6 +25,7 @@ def test_people_of_all_examples_are_no_infants(editor, portrait, smile):
     for photo in (portrait.rgb, smile):
         face = editor.open(photo).faces[0]
         assert not is_infant(face.landmarks)
+        assert not is_child(face.landmarks)
 
 
 def test_the_fit_tells_the_shapes_that_it_was_shown():
@@ -68,3 +69,14 @@ def test_an_infant_smiles_with_closed_lips(editor, portrait):
     for one, gap in ((code, 3.0), (infant, 0.0)):
         ((change,),) = next(editor.method.changes([one], [opened.shot(Smiling=1.0)]))
         assert (change.lips.gap > 1.5) == (gap > 0)
+
+
+def test_children_are_told_and_part_their_lips_less(editor, small_portrait):
+    face = editor.open(small_portrait).faces[0]
+    young = next(p for k in range(1, 20) if is_child(p := rounder(template(), 0.25 * k)))
+    assert child_score(young) > child_score(template())
+    code = FaceCode(face, np.zeros(2), np.zeros((1, 1, 3)), None)
+    child = replace(code, face=replace(face, landmarks=np.float32(young)))
+    assert opening_share(child) < opening_share(code) == 1
+    laugh = replace(face.lips, upper=face.lips.upper - 4, lower=face.lips.lower + 4)
+    assert opening_share(replace(code, face=replace(face, lips=laugh))) < 0.5

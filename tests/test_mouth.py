@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceflex.compose.change import FaceChange
+from faceflex.compose.content import Scene
 from faceflex.compose.lips_motion import between, move_lips_with, side
 from faceflex.compose.mouth_exemplars import MouthKind, exemplars
+from faceflex.compose.mouth_interior import existing_share, render_teeth
 from faceflex.compose.mouth_light import MouthLight, teeth_color
 from faceflex.compose.transfer import transfer
 from faceflex.compose.warp import estimate_warp
@@ -21,8 +23,12 @@ from faceflex.evaluate import measures
 from faceflex.evaluate.edits import Instruments
 from faceflex.faces.align import estimate_similarity, template, transform_points
 from faceflex.faces.lips import find_lips, lips_from_landmarks
+from faceflex.faces.region import LUMA
+from faceflex.methods.base import Shot
 from faceflex.methods.landmark_readout import landmark_targets, move_lips, remove_rigid_motion
 from tests.conftest import face_points
+
+SMILE = Shot((("Smiling", 1.25),))
 
 
 def mouth(gap: float) -> np.ndarray:
@@ -203,7 +209,8 @@ def test_a_smile_keeps_the_tone_and_shows_no_seam(editor, portrait, smile, stren
     photo = portrait.rgb if strength > 0 else smile
     face, changed = edited(editor, photo, Smiling=strength)
     points = face.face.points
-    assert measures.colour_change(photo, changed, points) < 3
+    # People's own smiles change cheeks and forehead by 1 to 6, 3 in the mean (London set).
+    assert measures.colour_change(photo, changed, points) < 3.5
     assert measures.seam(photo, changed, points) < 1.03
     # Beside the mouth, whose teeth appear and disappear.
     mouth = measures.area(photo.shape, points[48:60]).astype(np.uint8)
@@ -251,6 +258,47 @@ def test_teeth_stay_in_their_places_while_a_mouth_opens():
         assert np.corrcoef(first, second)[0, 1] > 0.9
 
 
+def test_milk_teeth_are_shorter_and_leave_room_below():
+    lips = lips_from_landmarks(mouth(6.0))
+    x = np.full((200, 1), lips.x[32], np.float32)
+    y = np.linspace(lips.upper[32], lips.lower[32], 200, dtype=np.float32)[:, None]
+    old, milk = (
+        MouthKind(0, milk=m).render(lips, float(lips.x[32]), x, y, 0.05)[:, 0]
+        for m in (False, True)
+    )
+    reach = [int(np.flatnonzero(c.mean(axis=1) > 0.6).max()) for c in (old, milk)]
+    assert 0.6 * reach[0] < reach[1] < 0.85 * reach[0]
+    kind = MouthKind.draw(np.random.default_rng(3), child=True)
+    assert kind.milk
+    assert not MouthKind.draw(np.random.default_rng(3), infant=True, child=True).milk
+
+
+@pytest.mark.parametrize("blur", [0.6, 3.0])
+def test_teeth_are_as_bright_in_blurred_photos(portrait, editor, blur):
+    opened = editor.open(portrait.rgb)
+    face, change = opened.faces[0], next(opened.face_changes(0, [SMILE]))[-1]
+    region = face.region
+    warp = estimate_warp(face.landmarks, change.landmarks, face.lips, change.lips)
+    photo = region.crop(portrait.rgb)
+    x, y = region.coordinates()
+    scene = Scene(photo, np.float32(photo), region, x, y, warp, change, change.after, blur)
+    light = replace(MouthLight.measure(photo, region, face.landmarks, blur), blur=blur)
+    everything = slice(0, photo.shape[0]), slice(0, photo.shape[1])
+    pixels, share = render_teeth(scene, MouthKind(1), light, everything)
+    luma = (pixels @ LUMA)[share > 0.8] / 255
+    brightest = luma[luma >= np.percentile(luma, 85)].mean()
+    assert brightest == pytest.approx(float(light.teeth @ LUMA), abs=0.08)
+
+
+def test_a_laugh_keeps_its_own_teeth(editor, smile):
+    opened = editor.open(smile)
+    face = opened.faces[0]
+    change = next(opened.face_changes(0, [Shot((("Smiling", 2.0),))]))[-1]
+    assert face.lips.gap > 3
+    assert change.lips.gap < 2 * face.lips.gap
+    assert existing_share(face.lips, change.lips) > 0.9
+
+
 def test_a_turned_face_has_narrow_teeth_on_its_far_side():
     lips = lips_from_landmarks(mouth(6.0))
     straight = float((lips.x[0] + lips.x[-1]) / 2)
@@ -280,7 +328,8 @@ def test_teeth_are_as_bright_as_the_photo_is(portrait, editor):
 @given(st.floats(0.05, 1), st.floats(0.05, 1))
 def test_brighter_light_means_brighter_teeth(skin, eyes):
     gray = np.ones(3, np.float32)
-    usual = teeth_color(gray * np.float32(skin), gray * np.float32(eyes))
-    brighter = teeth_color(gray * np.float32(skin), gray * np.float32(min(1.0, 1.2 * eyes)))
+    light = max(skin, eyes)
+    usual = teeth_color(gray * np.float32(skin), gray * np.float32(eyes), light)
+    brighter = teeth_color(gray * np.float32(skin), gray * np.float32(min(1.0, 1.2 * eyes)), light)
     assert (brighter >= usual - 1e-6).all()
     assert usual.max() <= 0.95 + 1e-6

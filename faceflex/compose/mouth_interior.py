@@ -21,6 +21,7 @@ from faceflex.faces.region import LUMA, Region
 
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
 _EDGE = 2.0  # Width of that edge to the sigma of the photo's blur.
+_SOFTEST = 0.4  # The edge's greatest width to the gap between the lips.
 _TURNED = 0.15  # How uneven the halves of a mouth are in a turned face.
 _SEAM, _SEAM_WIDTH = 0.4, 0.55
 _INSIDE, _BRIGHTEST = 0.7, 85  # Where teeth are looked for; the percentile from which they are.
@@ -100,7 +101,8 @@ def render_teeth(
     """
     lips, scale, x, y = scene.warp.after, scene.region.scale, scene.x[at], scene.y[at]
     colors = kind.render(lips, mouth_middle(scene.warp.targets), x, y, scale)
-    soft = max(_SOFT, 1.5 * scale, _EDGE * light.blur * scale)
+    # No softer than that teeth reach their color in the middle of the mouth: they are blurred too.
+    soft = min(max(_SOFT, 1.5 * scale, _EDGE * light.blur * scale), max(_SOFT, _SOFTEST * lips.gap))
     grain = grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
     share, lit = between(lips, x, y, soft), light.apply(colors)
     if not kind.infant:

@@ -23,6 +23,7 @@ from faceflex.faces.sharpness import eye_blur
 _BRIGHT = (0.035, 0.051, 0.204, 0.454)
 _RED, _BLUE = (0.235, 0.354), (0.181, 0.319)
 _BRIGHTEST, _LEAST_WARM = 0.95, 0.96
+_SHADED = 0.72  # Whites of eyes that are darker, to the skin, lie in the shade of stern brows.
 LIGHT = 97.0
 """Percentile of the brightness of a face that its light is told by."""
 _CHEEK = 3.0  # Half the side of the square of a cheek that is looked at, in pixels of the crop.
@@ -125,7 +126,7 @@ def teeth_color(skin: Floats, eyes: Floats, light: float) -> Floats:
     (True, 0.0)
     """
     luma, white = (max(float(c @ LUMA), 0.02) for c in (skin, eyes))
-    seen = np.log([luma, white, max(light, 0.02)])
+    seen = np.log([luma, max(white, _SHADED * luma), max(light, 0.02)])
     bright = np.exp(_BRIGHT[0] + np.dot(_BRIGHT[1:], seen))
     ratio = np.ones(3)
     for channel, (of_skin, of_eyes) in ((0, _RED), (2, _BLUE)):

@@ -1,7 +1,7 @@
 """How far a head is turned, and the frontal face that its landmarks would be.
 
 ``assets/shape68.csv`` holds the mean shape of a face in three dimensions: the affine factorization
-of the landmarks of 19,000 faces of UTKFace (Tomasi and Kanade, "Shape and motion from image streams
+of the landmarks of 18,375 faces of UTKFace (Tomasi and Kanade, "Shape and motion from image streams
 under orthography", IJCV 1992), made metric and symmetric. Under scaled orthography a face's turn is
 read from the landmarks that expressions hardly move; a motion that is known of frontal faces is
 shown as it looks from there: of a smile, the near corner is seen to go out and the far one is not,
