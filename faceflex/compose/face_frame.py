@@ -58,8 +58,8 @@ def to_face(landmarks: NDArray[np.floating], size: int) -> tuple[Floats, Floats]
     Examples
     --------
     >>> x, y = to_face(template() + 3, 64)
-    >>> x[10, :2].round(2).tolist()
-    [3.5, 5.5]
+    >>> x[32, 32:34].round(2).tolist()
+    [67.5, 69.5]
     """
     return _resized(_field(template(), landmarks), size)
 

@@ -49,6 +49,9 @@ class Gains:
     fold: float
 
 
+CHILD = 15.0
+"""Read years below which a face is taken for a child's: it gets no mustache, and no wrinkles."""
+
 OLDER = Gains(latent=0.5, shape=1.0, color=1.0, energy=1.2, fold=1.0)
 YOUNGER = Gains(latent=0.9, shape=1.0, color=0.0, energy=2.4, fold=0.8)
 
@@ -65,7 +68,7 @@ _EDGE = (1.0, 11.0)  # Pixels of the crop, from the mask's edge, over which stat
 _FRINGE = (11.0, 3.0)  # ... and from the brows upward, over which they fade out.
 _DEPTHS = (0.05, 0.055, 0.03)  # Of fine and broad lines, and spots, in log luma.
 _GRAY_AT, _GRAYING = 55.0, 6.0  # Years.
-_GROWN = 16.0
+_CHILDS = 0.5  # Share of a child's years by which it gets older or younger at most.
 _YOUNGEST, _OLDEST = 18.0, 85.0
 
 Floats = NDArray[np.float32]
@@ -160,14 +163,16 @@ class Years:
     def of_face(self, age: float, female: float, years: float) -> Appearance:
         """Return what some years do to a face of an age: the change from ``age`` on, or back.
 
-        Where the ages end, the change of the nearest years is taken instead.
+        Where the ages end, the change of the nearest years is taken instead. A child gets older or
+        younger by some of its years only.
         """
-        grown = age >= _GROWN
-        low, high = (_YOUNGEST if grown else NODES[0]), _OLDEST
-        start = float(np.clip(age, low, high))
-        end = float(np.clip(start + years, low, high))
-        if grown:  # As many years as are asked for.
-            start = float(np.clip(end - years, low, high))
+        if age < CHILD:  # Faces of children change ever faster, the younger they are.
+            end = age + float(np.clip(years, -_CHILDS * age, _CHILDS * age))
+            return self.difference(age, end, female)
+        start = float(np.clip(age, _YOUNGEST, _OLDEST))
+        end = float(np.clip(start + years, _YOUNGEST, _OLDEST))
+        # As many years as are asked for.
+        start = float(np.clip(end - years, _YOUNGEST, _OLDEST))
         return self.difference(start, end, female)
 
     def save(self, path: Path) -> None:
