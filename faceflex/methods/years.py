@@ -62,6 +62,8 @@ _SHAPES = {
     "fold": (FOLDS, FOLDS, 1),
 }
 _LARGEST = 256
+_HELD = 0.6  # Share of the corners' drop that is not made, there and beside them.
+_CORNERS = ((1.0, (48, 54, 60, 64)), (0.5, (49, 53, 55, 59)))
 _WRINKLED_AT, _WRINKLING = 58.0, 9.0
 _WRINKLED = (0.35, 2.5, 1.3)  # Depth everywhere, more of it where detail grows, and the most.
 _EDGE = (1.0, 11.0)  # Pixels of the crop, from the mask's edge, over which statistics fade in, ...
@@ -245,6 +247,26 @@ def aging_layer(change: Appearance, landmarks: NDArray[np.floating], seed: int =
         place = np.stack(frame_place(landmarks), axis=2)
         wrinkles = Wrinkles(from_frame(depth, landmarks), place, change.flow, seed)
     return Aging(energy, color, fold, max(change.gray, 0.0), wrinkles)
+
+
+def without_droop(shape: Floats) -> Floats:
+    """Return a motion (68, 2) of landmarks with less of the mouth's corners hanging.
+
+    Corners that drop beside the middle of the mouth are read as sadness before they are read as
+    years.
+
+    Examples
+    --------
+    >>> motion = np.zeros((68, 2), np.float32)
+    >>> motion[[48, 54], 1] = 1.0
+    >>> [round(float(v), 2) for v in without_droop(motion)[[48, 51], 1]]
+    [0.4, 0.0]
+    """
+    droop = shape[[48, 54], 1].mean() - shape[[51, 57, 62, 66], 1].mean()
+    moved = shape.copy()
+    for share, points in _CORNERS:
+        moved[list(points), 1] -= np.float32(_HELD * share * max(float(droop), 0.0))
+    return moved
 
 
 @cache
