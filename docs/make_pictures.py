@@ -202,6 +202,24 @@ def feelings() -> None:
     save("feelings", captioned_grid(rows))
 
 
+def years(editor: Editor) -> None:
+    """Four people, older and younger; and with a mustache, that smiles along."""
+    sheets: dict[str, list[dict[str, float]]] = {
+        "years": [{"Young": -1.0}, {"Young": -2.0}, {"Young": -3.0}, {"Young": 2.0}],
+        "mustache": [{"Mustache": 1.0}, {"Mustache": 1.5}, {"Mustache": 1.5, "Smiling": 1.0}],
+    }
+    for sheet, settings in sheets.items():
+        rows = []
+        for name in ("portrait", "london-002", "london-012", "london-123"):
+            opened = editor.open(load_photo(EXAMPLES / f"{name}.jpg").rgb)
+            top, left = shown(opened)
+            pictures = opened.render([opened.shot(**s) for s in settings])
+            cells = [thumbnail(p[top, left], 250) for p in (opened.rgb, *pictures)]
+            captions = [", ".join(f"{k} {v:g}" for k, v in s.items()) for s in settings]
+            rows.append(list(zip(("original", *captions), cells, strict=True)))
+        save(sheet, captioned_grid(rows))
+
+
 def models(files: list[Path]) -> None:
     """Faces that no model saw, and what models make of them: a row a model."""
     crops = []
@@ -229,6 +247,7 @@ def main() -> None:
     samples(editor)
     closing(editor)
     smiles(editor)
+    years(editor)
     stages(editor)
     sizes(editor)
     modes()

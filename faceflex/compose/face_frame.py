@@ -29,15 +29,16 @@ def _grid(size: int) -> NDArray[np.float64]:
 
 
 def _field(start: NDArray[np.floating], end: NDArray[np.floating]) -> Floats:
-    """Return (33, 33, 2): where the spline that takes ``start`` to ``end`` takes nodes."""
+    """Return (33, 33, 2): how far the spline that takes ``start`` to ``end`` takes nodes."""
     a, b = (np.asarray(p, np.float64)[_KEPT] for p in (start, end))
     at = _grid(_NODES)
-    moved = at + thin_plate_spline(a, b - a, at)
-    return np.float32(np.clip(moved, -_OUTSIDE, SIZE + _OUTSIDE).reshape(_NODES, _NODES, 2))
+    moved = np.clip(at + thin_plate_spline(a, b - a, at), -_OUTSIDE, SIZE + _OUTSIDE)
+    return np.float32((moved - at).reshape(_NODES, _NODES, 2))
 
 
 def _resized(field: Floats, size: int) -> tuple[Floats, Floats]:
     large = cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
+    large += np.float32(_grid(size).reshape(size, size, 2))
     return np.ascontiguousarray(large[..., 0]), np.ascontiguousarray(large[..., 1])
 
 
@@ -58,8 +59,8 @@ def to_face(landmarks: NDArray[np.floating], size: int) -> tuple[Floats, Floats]
     Examples
     --------
     >>> x, y = to_face(template() + 3, 64)
-    >>> x[10, :2].round(2).tolist()
-    [3.5, 5.5]
+    >>> x[32, 32:34].round(2).tolist()
+    [67.5, 69.5]
     """
     return _resized(_field(template(), landmarks), size)
 

@@ -13,8 +13,8 @@ from faceflex.faces.align import SIZE
 from faceflex.faces.mask import fill_hull
 from faceflex.faces.region import LUMA, Region
 
-_BROW_COVER = 0.8  # Share of a brow's darkest pixels that is hair; the rest is skin.
-_DARKEST, _LIGHTEST = 0.10, 0.72  # Of the skin's brightness: bounds of hair.
+_BROW_COVER = 0.75  # Share of a brow's darkest pixels that is hair; the rest is skin.
+_DARKEST, _LIGHTEST = 0.10, 0.6  # Of the skin's brightness: bounds of hair.
 _DARK_SHARE = 30  # Percentile of a brow's brightness.
 _HAZE = 0.7
 _WARM = np.array([1.04, 1.0, 0.94], np.float32)  # Hair on the lip is redder than that of the brows.

@@ -166,7 +166,7 @@ class Mustache:
             return
         rows, columns = window
         hairs = draw_hairs(self.seed)
-        share = float(np.clip(0.5 * self.strength, 0.08, 1.0))
+        share = float(np.clip(0.55 * self.strength, 0.08, 1.0))
         shown = hairs.rank <= share
         long = 0.42 + 0.22 * min(self.strength, 2.5)
         curves = hair_curves(hairs, landmarks, long)[shown]

@@ -288,12 +288,10 @@ class _PhotoJob:
                 a.face.box,
                 round(a.face.score, 4),
                 None if distance is None else round(distance, 4),
-                (*a.warnings, *remarks),
+                a.warnings,
                 automatic,
-                not remarks
-                and not done
-                and not automatic
-                and any(value for _, value in shot.settings),
+                not done and not automatic and any(value for _, value in shot.settings),
+                remarks,
             )
             for a, distance, automatic, done, shot, remarks in zip(
                 self.opened.faces, distances, plan.automatic, steps, plan.shots, left, strict=True

@@ -31,6 +31,8 @@ class FaceResult:
     unchanged
         Whether it keeps all its pixels, although an edit was asked for: there is nothing to take
         away, or it is as asked already.
+    remarks
+        What the method left undone of what was asked for, and why.
     """
 
     index: int
@@ -40,6 +42,7 @@ class FaceResult:
     warnings: Sequence[str]
     automatic: Sequence[AutomaticStrength] = ()
     unchanged: bool = False
+    remarks: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -51,6 +54,7 @@ class FaceResult:
             "warnings": list(self.warnings),
             "automatic": [found.as_json() for found in self.automatic],
             "unchanged": self.unchanged,
+            "remarks": list(self.remarks),
         }
 
 
@@ -147,8 +151,9 @@ def photo_note(results: Sequence[OutputResult]) -> str:
     phrases = list(result.notes)
     for number, face in enumerate(result.faces):
         found = (found for one in results for found in one.faces[number].automatic)
-        notes = dict.fromkeys((*face.warnings, *(strength.note for strength in found)))
-        if any(one.faces[number].unchanged for one in results):
+        remarks = [r for one in results for r in one.faces[number].remarks]
+        notes = dict.fromkeys((*face.warnings, *remarks, *(strength.note for strength in found)))
+        if any(one.faces[number].unchanged for one in results) and not remarks:
             some = "" if len(results) == 1 else " in some outputs"
             notes[f"left as it is{some}: nothing to take away, or as asked already"] = None
         if told := ", ".join(filter(None, notes)):

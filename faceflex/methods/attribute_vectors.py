@@ -43,7 +43,14 @@ from faceflex.methods.latent_steps import (
 )
 from faceflex.methods.smile_motion import SmileMotion
 from faceflex.methods.smile_targets import smile_targets
-from faceflex.methods.years import OLDER, YEARS, YOUNGER, Appearance, aging_layer
+from faceflex.methods.years import (
+    OLDER,
+    YEARS,
+    YOUNGER,
+    Appearance,
+    aging_layer,
+    without_droop,
+)
 from faceflex.models.model_id import read_id
 
 if TYPE_CHECKING:
@@ -424,7 +431,7 @@ class AttributeVectorMethod:
         shift = self.vectors.landmark_shift(offset)
         if aged is not None:
             gain = np.float32((OLDER if step.years > 0 else YOUNGER).shape)
-            moved = gain * aged.shape
+            moved = gain * without_droop(aged.shape)
             shift = moved if shift is None else shift + moved
         if shift is None:
             return (landmarks, lips) if smile else (None, None)

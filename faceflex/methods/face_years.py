@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from faceflex.assets import resolve
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.infant import is_infant
-from faceflex.methods.years import Appearance, Years
+from faceflex.methods.years import CHILD, Appearance, Years
 
 if TYPE_CHECKING:
     from faceflex.models.age_regressor import AgeRegressor
-
-CHILD = 12.0
-"""Years below which a face is a child's: it gets no mustache, and no wrinkles."""
 
 _INFANT = 1.0
 

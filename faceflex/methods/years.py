@@ -49,6 +49,9 @@ class Gains:
     fold: float
 
 
+CHILD = 15.0
+"""Read years below which a face is taken for a child's: it gets no mustache, and no wrinkles."""
+
 OLDER = Gains(latent=0.5, shape=1.0, color=1.0, energy=1.2, fold=1.0)
 YOUNGER = Gains(latent=0.9, shape=1.0, color=0.0, energy=2.4, fold=0.8)
 
@@ -59,13 +62,15 @@ _SHAPES = {
     "fold": (FOLDS, FOLDS, 1),
 }
 _LARGEST = 256
+_HELD = 0.6  # Share of the corners' drop that is not made, there and beside them.
+_CORNERS = ((1.0, (48, 54, 60, 64)), (0.5, (49, 53, 55, 59)))
 _WRINKLED_AT, _WRINKLING = 58.0, 9.0
 _WRINKLED = (0.35, 2.5, 1.3)  # Depth everywhere, more of it where detail grows, and the most.
 _EDGE = (1.0, 11.0)  # Pixels of the crop, from the mask's edge, over which statistics fade in, ...
 _FRINGE = (11.0, 3.0)  # ... and from the brows upward, over which they fade out.
 _DEPTHS = (0.05, 0.055, 0.03)  # Of fine and broad lines, and spots, in log luma.
 _GRAY_AT, _GRAYING = 55.0, 6.0  # Years.
-_GROWN = 16.0
+_CHILDS = 0.5  # Share of a child's years by which it gets older or younger at most.
 _YOUNGEST, _OLDEST = 18.0, 85.0
 
 Floats = NDArray[np.float32]
@@ -160,14 +165,16 @@ class Years:
     def of_face(self, age: float, female: float, years: float) -> Appearance:
         """Return what some years do to a face of an age: the change from ``age`` on, or back.
 
-        Where the ages end, the change of the nearest years is taken instead.
+        Where the ages end, the change of the nearest years is taken instead. A child gets older or
+        younger by some of its years only.
         """
-        grown = age >= _GROWN
-        low, high = (_YOUNGEST if grown else NODES[0]), _OLDEST
-        start = float(np.clip(age, low, high))
-        end = float(np.clip(start + years, low, high))
-        if grown:  # As many years as are asked for.
-            start = float(np.clip(end - years, low, high))
+        if age < CHILD:  # Faces of children change ever faster, the younger they are.
+            end = age + float(np.clip(years, -_CHILDS * age, _CHILDS * age))
+            return self.difference(age, end, female)
+        start = float(np.clip(age, _YOUNGEST, _OLDEST))
+        end = float(np.clip(start + years, _YOUNGEST, _OLDEST))
+        # As many years as are asked for.
+        start = float(np.clip(end - years, _YOUNGEST, _OLDEST))
         return self.difference(start, end, female)
 
     def save(self, path: Path) -> None:
@@ -240,6 +247,26 @@ def aging_layer(change: Appearance, landmarks: NDArray[np.floating], seed: int =
         place = np.stack(frame_place(landmarks), axis=2)
         wrinkles = Wrinkles(from_frame(depth, landmarks), place, change.flow, seed)
     return Aging(energy, color, fold, max(change.gray, 0.0), wrinkles)
+
+
+def without_droop(shape: Floats) -> Floats:
+    """Return a motion (68, 2) of landmarks with less of the mouth's corners hanging.
+
+    Corners that drop beside the middle of the mouth are read as sadness before they are read as
+    years.
+
+    Examples
+    --------
+    >>> motion = np.zeros((68, 2), np.float32)
+    >>> motion[[48, 54], 1] = 1.0
+    >>> [round(float(v), 2) for v in without_droop(motion)[[48, 51], 1]]
+    [0.4, 0.0]
+    """
+    droop = shape[[48, 54], 1].mean() - shape[[51, 57, 62, 66], 1].mean()
+    moved = shape.copy()
+    for share, points in _CORNERS:
+        moved[list(points), 1] -= np.float32(_HELD * share * max(float(droop), 0.0))
+    return moved
 
 
 @cache
