@@ -56,7 +56,8 @@ _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and
 _NOTED = 0.5  # Smiles at first that are reported.
 _USUAL, _SPREAD, _NEARER = 1.0, 0.5, (0.8, 1.2)  # Corners' amounts that smiles are shown with.
 _BROAD, _PARTED = 1.3, 6.0  # Corners' amounts and pixels between lips at a boosted smile's apex.
-_OWN = 0.5  # Share of this face's own motion, as its shape foretells it, in that of the corners.
+_TAMED = 0.25  # Share that a boost of -1 takes off a smile that shows beyond doubt.
+_OWN = 0.75  # Share of this face's own motion, as its shape foretells it, in that of the corners.
 _LEFT = 0.25  # What is left to do to a face that smiles already.
 _OPEN, _OPEN_FIRST = 6.0, 1.0  # Pixels that lips part at most, for corners' amounts, and beyond.
 _TURNED = 0.5  # Of the motion, that a face turned far away does not make.
@@ -256,8 +257,10 @@ class SmileVideoMethod:
         apex = self._apex(sequence)
         moved = self.motion.amounts_of(units) * intensity
         moved[0] *= nearer_to_usual(float(apex[0]))
-        boost = float(np.clip(settings.get("boost", 0.0), 0, 1))
-        if boost:
+        boost = _boost(shot)
+        if boost < 0:
+            moved *= 1 + _TAMED * boost
+        elif boost:
             reached = float(np.clip(self.motion.amounts_of(units)[0] / max(apex[0], 1e-6), 0, 1))
             shown = apex[0] * nearer_to_usual(float(apex[0]))
             moved[0] *= 1 + boost * max(0.0, _BROAD / max(shown, 1e-6) - 1)
@@ -303,8 +306,7 @@ class SmileVideoMethod:
         kind = self._kind(code, shot)
         landmarks, lips = code.motion.targets(face.landmarks, face.lips, amounts, kind)
         landmarks, lips = swayed(landmarks, lips, sway)
-        boost = float(np.clip(dict(shot.settings).get("boost", 0.0), 0, 1))
-        strength = (_SHADED + _DEEPER * boost) * float(min(amounts[0], 1.2))
+        strength = (_SHADED + _DEEPER * max(0.0, _boost(shot))) * float(min(amounts[0], 1.2))
         condition = {} if code.age is None else {"age": code.age}
         if code.degrees is not None:
             condition["smile"] = code.degrees[0] + code.degrees[1] * strength
@@ -328,6 +330,11 @@ def _person(code: SmileCode, shot: Shot) -> int:
     """
     named = dict(shot.settings).get("person")
     return code.person if named is None else int(named) * 256 + code.code.face.face.index
+
+
+def _boost(shot: Shot) -> float:
+    """Return a shot's boost, -1 to 1."""
+    return float(np.clip(dict(shot.settings).get("boost", 0.0), -1, 1))
 
 
 def _sway(code: SmileCode, shot: Shot) -> tuple[float, float, float]:
