@@ -24,13 +24,14 @@ from faceflex.assets.registry import sha256_of
 from faceflex.compose.change import FaceChange
 from faceflex.errors import UsageError
 from faceflex.faces.aligned_face import AlignedFace
-from faceflex.methods.action_motion import ActionMotion, turned_away
+from faceflex.methods.action_motion import ActionMotion
 from faceflex.methods.attribute_styles import style_of
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
 from faceflex.methods.head_sway import head_sway, swayed
 from faceflex.methods.latent_steps import FaceCode
+from faceflex.methods.smile_amounts import boost_of, smile_amounts
 from faceflex.methods.smile_sequences import MODES, SmileModes, SmileSequence
 from faceflex.methods.smile_targets import smile_targets
 
@@ -54,14 +55,7 @@ _SHADED, _DEEPER = 1.6, 0.4  # Strength of Smiling that a usual smile is shaded 
 _STILL = 1e-3  # Amounts of motion below which nothing moves.
 _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and does.
 _NOTED = 0.5  # Smiles at first that are reported.
-_USUAL, _SPREAD, _NEARER = 1.0, 0.5, (0.8, 1.2)  # Corners' amounts that smiles are shown with.
-_BROAD, _PARTED = 1.3, 6.0  # Corners' amounts and pixels between lips at a boosted smile's apex.
-_OWN = 0.5  # Share of this face's own motion, as its shape foretells it, in that of the corners.
-_LEFT = 0.25  # What is left to do to a face that smiles already.
-_OPEN, _OPEN_FIRST = 6.0, 1.0  # Pixels that lips part at most, for corners' amounts, and beyond.
-_TURNED = 0.5  # Of the motion, that a face turned far away does not make.
-_PARTING = (0.35, 1.0)  # Shares of a smile between which lips part that a boost parts.
-_SHUT = 1.0  # How far a blink shuts an eye.
+_OWN = 0.75  # Share of this face's own motion, as its shape foretells it, in that of the corners.
 
 
 @dataclass(frozen=True)
@@ -243,38 +237,10 @@ class SmileVideoMethod:
 
     def amounts(self, code: SmileCode, shot: Shot) -> tuple[NDArray[np.float64], float]:
         """Return how far a face's corners, lips and cheeks go in a shot (3,), and its blink."""
-        settings = dict(shot.settings)
-        intensity = settings.get("intensity", 0.0)
         if shot.variant >= MODES:
             raise UsageError(f"mode {shot.variant}: there are modes 0 to {MODES - 1}")
-        sequence = self.sequence(code, shot)
-        if shot.time is None:
-            units, shut = sequence.curves[sequence.apex], 0.0
-        else:
-            loop, seconds = settings.get("loop", 0.0) >= 0.5, settings.get("seconds", 2.0)
-            units, shut = sequence.at(shot.time, seconds, loop=loop)
-        apex = self._apex(sequence)
-        moved = self.motion.amounts_of(units) * intensity
-        moved[0] *= nearer_to_usual(float(apex[0]))
-        boost = float(np.clip(settings.get("boost", 0.0), 0, 1))
-        if boost:
-            reached = float(np.clip(self.motion.amounts_of(units)[0] / max(apex[0], 1e-6), 0, 1))
-            shown = apex[0] * nearer_to_usual(float(apex[0]))
-            moved[0] *= 1 + boost * max(0.0, _BROAD / max(shown, 1e-6) - 1)
-            missing = boost * max(0.0, _PARTED - float(apex[1]))
-            moved[1] += missing * intensity * smoothed(reached, *_PARTING)
-            apex[1] += missing
-        moved *= 1 - (1 - _LEFT) * code.smiling
-        # Teeth that are bared without a smile would be another expression.
-        moved[1] = min(moved[1], _OPEN * moved[0] + _OPEN_FIRST)
-        # What a turned face shows of its smile is not known well: less is done to it.
-        moved *= 1 - _TURNED * turned_away(code.code.face.landmarks)
-        if code.code.face.warnings:  # Where lips may not be where they seem, they stay closed.
-            moved[1] = 0
-        gap = code.code.face.lips.gap
-        # Lips that are apart open as much less.
-        moved[1] *= float(np.clip(1 - gap / max(apex[1] * intensity, 1e-6), 0, 1))
-        return moved, shut * _SHUT if intensity else 0.0
+        face = code.code.face
+        return smile_amounts(self.motion, face, code.smiling, self.sequence(code, shot), shot)
 
     def describe(self, code: SmileCode, shot: Shot) -> dict[str, object]:
         """Return how far a face smiles already, and what there is in a clip, for reports."""
@@ -290,10 +256,6 @@ class SmileVideoMethod:
             told["note"] = "smiles already; the clip starts from that, and little is left to do"
         return told
 
-    def _apex(self, sequence: SmileSequence) -> NDArray[np.float64]:
-        """Return the largest amounts (3,) of a smile."""
-        return np.asarray(self.motion.amounts_of(sequence.curves).max(axis=0))
-
     def _face_changes(self, code: SmileCode, shot: Shot) -> list[FaceChange]:
         amounts, shut = self.amounts(code, shot)
         sway = _sway(code, shot)
@@ -303,8 +265,7 @@ class SmileVideoMethod:
         kind = self._kind(code, shot)
         landmarks, lips = code.motion.targets(face.landmarks, face.lips, amounts, kind)
         landmarks, lips = swayed(landmarks, lips, sway)
-        boost = float(np.clip(dict(shot.settings).get("boost", 0.0), 0, 1))
-        strength = (_SHADED + _DEEPER * boost) * float(min(amounts[0], 1.2))
+        strength = (_SHADED + _DEEPER * max(0.0, boost_of(shot))) * float(min(amounts[0], 1.2))
         condition = {} if code.age is None else {"age": code.age}
         if code.degrees is not None:
             condition["smile"] = code.degrees[0] + code.degrees[1] * strength
@@ -338,28 +299,6 @@ def _sway(code: SmileCode, shot: Shot) -> tuple[float, float, float]:
     seconds = settings.get("seconds", 2.0)
     rests = seconds if settings.get("loop", 0.0) >= 0.5 else None
     return head_sway(_person(code, shot), shot.time * seconds, rests)
-
-
-def nearer_to_usual(apex: float) -> float:
-    """Return by how much a smile's corners are moved farther, of how far they go at its apex.
-
-    Real smiles range from ones that nobody would notice in a photo to ones that would make another
-    person of it.
-
-    Examples
-    --------
-    >>> [round(a * nearer_to_usual(a), 2) for a in (0.3, 0.9, 1.4)]
-    [0.9, 0.95, 1.2]
-    """
-    low, high = _NEARER
-    wanted = min(max(_USUAL + _SPREAD * (apex - _USUAL), low), high)
-    return wanted / max(apex, 1e-6)
-
-
-def smoothed(value: float, low: float, high: float) -> float:
-    """Return 0 up to ``low``, 1 from ``high`` on, and a smooth step between."""
-    t = min(1.0, max(0.0, (value - low) / (high - low)))
-    return t * t * (3 - 2 * t)
 
 
 def _blend(pictures: NDArray[np.float32], strength: float) -> NDArray[np.float32]:

@@ -26,8 +26,7 @@ _MAX_SIDE = {"MP4": 8192, "GIF": 65535, "WEBP": 16383}
 _INSTALL = "MP4 needs a package: pip install 'faceflex[video]'; or write .gif or .webp"
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CRF = "16"  # Visually lossless.
-_LARGE = 9_000_000  # Pixels of a frame from which on the encoder keeps few of them in memory.
-_FEW_FRAMES = "rc-lookahead=0:sync-lookahead=0:mbtree=0:bframes=0:ref=1:threads=2:sliced-threads=1"
+_LARGE = 9_000_000  # Pixels of a frame from which on the encoder saves memory, and not bytes.
 _BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32)
 _DITHER = 10.0  # Levels of 255; fixed in place, so that it does not flicker.
 
@@ -197,7 +196,7 @@ def _h264_stream(file: Any, rate: Fraction, width: int, height: int) -> Any:
     """Add an H.264 stream (4:2:0, BT.709) to a container."""
     options = {"crf": _CRF, "preset": "veryfast"}
     if width * height > _LARGE:
-        options["x264-params"] = _FEW_FRAMES
+        options |= {"preset": "ultrafast", "x264-params": "threads=1:sync-lookahead=0"}
     stream = file.add_stream("h264", rate=rate, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context
