@@ -18,7 +18,7 @@ from faceflex.methods.affect_plane import supported
 Floats = NDArray[np.float32]
 
 _EXCITED = 0.1, 0.65  # Arousal from which actions of excitement set in, and over which they grow.
-_TIRED = 0.15, 0.45  # The same of fatigue, downwards.
+_TIRED = 0.05, 0.6  # The same of fatigue, downwards.
 _CLENCHED = 0.45  # What displeasure leaves of an open mouth ...
 _LAUGHING = 0.6  # ... and pleasure, whose laugh opens it already.
 
@@ -47,24 +47,14 @@ _RIGHT: Mapping[str, Mapping[int, tuple[float, float]]] = {
 }
 """The right half of each action, by landmark: which way a pixel of it goes, in the crop."""
 
-_ACROSS = {
-    **{k: 26 - (k - 17) for k in range(17, 22)},
-    31: 35,
-    32: 34,
-    33: 33,
-    48: 54,
-    49: 53,
-    50: 52,
-    51: 51,
-    57: 57,
-    58: 56,
-    59: 55,
-    60: 64,
-    61: 63,
-    62: 62,
-    66: 66,
-    67: 65,
-}
+_ACROSS = dict(
+    zip(
+        (17, 18, 19, 20, 21, 31, 32, 33, 48, 49, 50, 51, 57, 58, 59, 60, 61, 62, 66, 67),
+        (26, 25, 24, 23, 22, 35, 34, 33, 54, 53, 52, 51, 57, 56, 55, 64, 63, 62, 66, 65),
+        strict=True,
+    )
+)
+"""The landmark on the other side of the face."""
 
 
 def _whole(half: Mapping[int, tuple[float, float]]) -> Floats:
@@ -85,7 +75,7 @@ def action_strengths(place: Sequence[float]) -> dict[str, float]:
     Examples
     --------
     >>> surprised, tired = action_strengths((0.2, 0.7)), action_strengths((-0.5, -0.5))
-    >>> surprised["jaw drop"] > 5 and tired["jaw drop"] == 0
+    >>> surprised["jaw drop"] > 5 and tired["jaw drop"] < 0
     True
     >>> tired["brows sorrowful"] > surprised["brows sorrowful"]
     True
@@ -93,13 +83,13 @@ def action_strengths(place: Sequence[float]) -> dict[str, float]:
     valence = float(place[0])
     arousal = float(supported(np.array([place]))[0, 1])
     excited = float(np.clip((place[1] - _EXCITED[0]) / _EXCITED[1], 0, 1))
-    tired = float(np.clip((-arousal - _TIRED[0]) / _TIRED[1], 0, 1))
+    tired = float(np.clip((-place[1] - _TIRED[0]) / _TIRED[1], 0, 1))
     unpleasant, pleasant = (float(np.clip(s * valence / 0.6, 0, 1)) for s in (-1, 1))
     # Fear, which is hardly unpleasant, and anger: the same arousal, other brows.
     angry = unpleasant * float(np.clip((arousal + 0.1) / 0.5, 0, 1))
     opens = 1 - (1 - _CLENCHED) * unpleasant - (1 - _LAUGHING) * pleasant
     return {
-        "jaw drop": 10.0 * opens * excited,
+        "jaw drop": 10.0 * opens * excited - 3.0 * tired * (1 - pleasant),
         "lips rounded": 2.0 * excited * (1 - unpleasant) * (1 - pleasant),
         "upper lip raised": 2.0 * unpleasant * excited,
         "corners down": 1.5 * unpleasant,
@@ -115,7 +105,17 @@ def jaw_share(place: Sequence[float]) -> float:
     return float(np.clip(action_strengths(place)["jaw drop"] / 4, 0, 1)) * (1 - pleasant)
 
 
-def action_motion(start: Sequence[float], end: Sequence[float]) -> Floats:
-    """Return how far (68, 2) a mean face's landmarks move between two places by these actions."""
+def action_motion(start: Sequence[float], end: Sequence[float], gap: float) -> Floats:
+    """Return how far (68, 2) these actions move the landmarks of a mean face between two places.
+
+    Parameters
+    ----------
+    start, end
+        The places.
+    gap
+        How far the face's lips are apart, in pixels of the crop: they close by no more.
+    """
     was, will = action_strengths(start), action_strengths(end)
-    return np.sum([(will[n] - was[n]) * m for n, m in _ACTIONS.items()], axis=0, dtype=np.float32)
+    change = {name: will[name] - was[name] for name in _ACTIONS}
+    change["jaw drop"] = max(change["jaw drop"], -gap)
+    return np.sum([change[n] * motion for n, motion in _ACTIONS.items()], axis=0, dtype=np.float32)

@@ -241,7 +241,7 @@ class ValenceArousalMethod:
     def _change(self, move: Move, decoded: Crop) -> FaceChange:
         face, before = move.code.code.face, move.code.before
         droop = droop_of(move.end[1]) - droop_of(move.code.place[1])
-        actions = action_motion(move.code.place, move.end)
+        actions = action_motion(move.code.place, move.end, face.lips.gap)
         targets, lips = expression_targets(face.landmarks, face.lips, move.motion, actions, droop)
         shut = max(0.0, droop)
         warp = estimate_warp(face.landmarks, targets, face.lips, lips)
