@@ -1,7 +1,7 @@
 """Fit the weights by which landmarks tell an infant's face, or a small child's.
 
-Run as ``python -m faceflex.train.infants UTKFace/ infant68.csv``, or with ``--children`` for
-``child68.csv``; it says how often it is right on the held-out twentieth.
+Run as ``python -m faceflex.train.infants UTKFace/ infant68.csv``, or with ``children`` behind it
+for ``child68.csv``; it says how often it is right on the held-out twentieth.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m faceflex.train.infants")
     parser.add_argument("utkface", type=Path, help="UTKFace, landmarks beside it")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--children", action="store_true", help="of small children instead")
+    parser.add_argument("who", nargs="?", choices=("infants", "children"), default="infants")
     options = parser.parse_args()
     records, aligned = [], []
     for record in read_utkface(options.utkface):
@@ -90,7 +90,7 @@ def main() -> None:
     points = np.stack(aligned)
     ages = np.array([r.labels["age"] for r in records])
     held_out = np.array([r.held_out for r in records])
-    years, sure = (CHILDREN, CHILD) if options.children else (INFANTS, SURE)
+    years, sure = (CHILDREN, CHILD) if options.who == "children" else (INFANTS, SURE)
     weights = fit_infants(points[~held_out], ages[~held_out], years)
     np.savetxt(options.out, weights, fmt="%.5f", delimiter=",")
     taken = (points * weights[:68]).sum(axis=(1, 2)) + weights[68, 0] > sure
