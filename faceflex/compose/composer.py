@@ -163,8 +163,8 @@ class Composer:
                 if warp is None:
                     lips = face.lips
                     if change.relaxed > 0 and goal is not None:
-                        lips, goal = widen_opening(lips, goal, face.landmarks)
                         border = find_vermilion(canvas, face.face.points, lips)
+                        lips, goal = widen_opening(lips, goal, face.landmarks)
                     warp = estimate_warp(face.landmarks, change.landmarks, lips, goal, border)
             transferred = transfer(canvas, region, face.crop, change, warp, record=record)
         patch, warp = transferred.patch, transferred.warp

@@ -81,17 +81,19 @@ def border_targets(
     near = np.minimum(np.abs(place - _CORNER), np.abs(place - 1 + _CORNER))
     corner = narrower * np.exp(-((near / _SPREAD) ** 2) / 2)
     result = []
-    for edge, y, power, more, sign in (
-        ("upper", border.upper, _UPPER, _AT_CORNERS[0], -1),
-        ("lower", border.lower, _LOWER, _AT_CORNERS[1], 1),
+    for edge, y, thick, power, more, sign in (
+        ("upper", border.upper, border.thick[0], _UPPER, _AT_CORNERS[0], -1),
+        ("lower", border.lower, border.thick[1], _LOWER, _AT_CORNERS[1], 1),
     ):
         inner = np.interp(x, before.x, getattr(before, edge))
-        thick = np.maximum(sign * (y[_COLUMNS] - inner), 0)
+        height = thick[_COLUMNS]
+        if sign < 0:  # Contours across teeth are an upper lip's; widened, it has lost them.
+            height = np.minimum(height, np.maximum(inner - y[_COLUMNS], 0))
         goal = np.interp(to_x, after.x, getattr(after, edge))
         # Across the lip, not down: beside an open mouth it runs steeply.
         steep = np.hypot(1, np.gradient(inner, x))
-        thick = thick * np.hypot(1, np.gradient(goal, to_x)) / steep
-        grown = thick * (1 - narrower) ** -power + more * corner
+        level = height * np.hypot(1, np.gradient(goal, to_x)) / steep
+        grown = level * (1 - narrower) ** -power + more * corner
         result.append(
             (
                 np.float32(np.stack([x, y[_COLUMNS]], axis=1)),

@@ -20,6 +20,7 @@ from faceflex.faces.lips import (
     SAMPLES,
     Lips,
     cut_mouth,
+    lips_from_landmarks,
     sample_colors,
     shortest_path,
     to_mouth,
@@ -49,11 +50,14 @@ class Vermilion:
         (65,) in pixels of the crop.
     upper, lower
         (65,) y of the upper lip's upper and of the lower lip's lower border.
+    thick
+        Thickness (65,) of the upper and of the lower lip there.
     """
 
     x: Floats
     upper: Floats
     lower: Floats
+    thick: tuple[Floats, Floats]
 
 
 def vermilion_from_landmarks(landmarks: NDArray[np.floating]) -> Vermilion:
@@ -75,7 +79,7 @@ def vermilion_from_landmarks(landmarks: NDArray[np.floating]) -> Vermilion:
         y = np.float32(np.interp(x, across, points[:, 1]))
         padded = np.pad(y, 8, mode="reflect", reflect_type="odd")
         curves.append(cv2.GaussianBlur(padded[None], (0, 0), 2.0)[0, 8:-8])
-    return Vermilion(x, *curves)
+    return _with_thickness(x, curves[0], curves[1], lips_from_landmarks(landmarks))
 
 
 def find_vermilion(image: NDArray[np.uint8], points: NDArray[np.floating], lips: Lips) -> Vermilion:
@@ -103,7 +107,13 @@ def find_vermilion(image: NDArray[np.uint8], points: NDArray[np.floating], lips:
         _refine(lab, initial.x, np.float32(edge), border, sign)
         for edge, border, sign in zip(edges, (initial.upper, initial.lower), (-1, 1), strict=True)
     )
-    return Vermilion(initial.x, upper, lower)
+    return _with_thickness(initial.x, upper, lower, lips)
+
+
+def _with_thickness(x: Floats, upper: Floats, lower: Floats, lips: Lips) -> Vermilion:
+    high, low = (np.interp(x, lips.x, edge) for edge in (lips.upper, lips.lower))
+    thick = (np.maximum(high - upper, 0), np.maximum(lower - low, 0))
+    return Vermilion(x, upper, lower, (np.float32(thick[0]), np.float32(thick[1])))
 
 
 def _refine(lab: Floats, x: Floats, edge: Floats, border: Floats, sign: int) -> Floats:

@@ -302,8 +302,8 @@ def _move(
     x = np.maximum.accumulate(lips.x + (up[:, 0] + down[:, 0]) / 2)
     upper, lower = lips.upper + up[:, 1], lips.lower + down[:, 1]
     meeting = (upper + lower) / 2
-    if share and not smiling:  # Lips that meet do so along a smooth line, however they were found.
-        steady = np.clip(1 - middle_mean(now) / max(middle_mean(was), 1e-6), 0, 1)
+    if lips.open and not smiling:  # Lips that come to meet do so along a smooth line.
+        steady = np.clip(1 - middle_mean(now) / middle_mean(was), 0, 1)
         meeting = meeting + steady * (_LINE @ (_FIT_LINE @ meeting) - meeting)
     gap = np.where(now > 0, np.maximum(lower - upper, 0), 0)
     return goal, Lips(np.float32(x), np.float32(meeting - gap / 2), np.float32(meeting + gap / 2))
