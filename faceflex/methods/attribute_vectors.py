@@ -24,7 +24,7 @@ from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.lips import Lips
-from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
+from faceflex.methods.attribute_styles import DRAWN, AttributeStyle, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.face_years import shared_years
@@ -155,9 +155,8 @@ class AttributeVectorMethod:
         for name in self.vectors.names:
             info, count = self.vectors.info[name], len(self.vectors.versions[name])
             useful = _MEASURED if info.success is not None else np.inf
-            controls[name] = Control(
-                name, -useful, useful, 0.0, f"CelebA's {name}", info.reliability, count
-            )
+            tier = DRAWN.get(name, info.reliability)
+            controls[name] = Control(name, -useful, useful, 0.0, f"CelebA's {name}", tier, count)
         return controls
 
     @property
