@@ -53,7 +53,7 @@ CHILD = 15.0
 """Read years below which a face is taken for a child's: it gets no mustache, and no wrinkles."""
 
 OLDER = Gains(latent=0.75, shape=1.2, color=1.3, energy=1.6, fold=1.5)
-YOUNGER = Gains(latent=1.2, shape=1.0, color=0.0, energy=2.8, fold=1.0)
+YOUNGER = Gains(latent=1.2, shape=0.4, color=0.0, energy=3.5, fold=1.2)
 
 _SHAPES = {
     "shape": (68, 2),
