@@ -34,6 +34,7 @@ def attributes(
     """
     go_offline(offline)
     from faceflex.assets import resolve
+    from faceflex.methods.attribute_styles import DRAWN
     from faceflex.methods.vectors import HIDDEN, AttributeVectors
 
     known = AttributeVectors.load(resolve(vectors))
@@ -44,7 +45,7 @@ def attributes(
             print_json(
                 {
                     "attribute": name,
-                    "reliability": info.reliability,
+                    "reliability": DRAWN.get(name, info.reliability),
                     "seen": info.success,
                     "judge_auc": info.judged,
                     "auc": info.auc,
@@ -64,7 +65,7 @@ def attributes(
     for name in sorted(names, key=lambda n: -(known.info[n].success or 0)):
         info = known.info[name]
         seen, auc = share(info.success, ".0%"), share(info.auc, ".2f")
-        rows.append((name, info.reliability, seen, auc, f"{info.positive:,}"))
+        rows.append((name, DRAWN.get(name, info.reliability), seen, auc, f"{info.positive:,}"))
     print_table(("attribute", "reliability", "seen", "AUC", "faces with it"), rows, left=2)
     for line in _legend(len(names), [n for n in known.names if n not in names]):
         note(line)
@@ -79,6 +80,7 @@ def _legend(listed: int, hidden: list[str]) -> list[str]:
     return [
         "reliability  how far edits can be relied on: good, fair, weak, or does not work",
         "seen         share of faces without it in which a classifier sees it after strength 2",
+        "             (Mustache and Young have measures of their own: docs/years.md)",
         "AUC          how well the face model knows it: 1 always, 0.5 by chance",
         count,
     ]

@@ -32,6 +32,7 @@ _MOST = 1.1  # Bounds of a gain's log: the most, ...
 _LEAST = (-0.4, -0.8, -1.2, -1.2)  # ... and the least, by band: pores and stubble stay.
 _WORK = 2.0  # Pixels of the working picture per pixel of the crop.
 _NOISE = 1.5  # Detail of so many standard deviations of the grain is half noise.
+_BROWS = 0.75  # Share of a brow's lightening that is made: it turns gray, too.
 _SHARP = 0.5  # Pixels of the photo: less blur is none.
 _BRIGHTER = 0.04  # Log luma by which a place may get brighter than the skin around it.
 _DARKER = (0.12, 0.5)  # Log luma below the skin's from which a pixel may be, and is, hair.
@@ -124,6 +125,7 @@ class Aging:
         factor = region.from_crop(self.color + self.fold[:, :, None] * keep[:, :, None])
         # In the brows only what is hair changes.
         factor *= (1 - brows * (1 - hair))[:, :, None]
+        factor -= np.float32(1 - _BROWS) * brows[:, :, None] * np.maximum(factor, 0)
         room = np.maximum(below + np.float32(_BRIGHTER), 0)
         brighter = factor @ LUMA
         factor -= np.maximum(brighter - room, 0)[:, :, None]

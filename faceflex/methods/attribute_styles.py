@@ -9,6 +9,10 @@ from functools import cache
 from faceflex.assets.registry import read_toml
 from faceflex.compose.change import TransferStyle
 
+DRAWN = {"Mustache": "good", "Young": "fair"}
+"""Attributes that are drawn and not only decoded, and how reliable they are by measures of their
+own: a mustache on men, years by a reader of age (see docs/years.md)."""
+
 
 @dataclass(frozen=True)
 class AttributeStyle:

@@ -26,7 +26,7 @@ from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.covered import WARNING, covered_score, covered_share
 from faceflex.faces.lips import Lips
 from faceflex.faces.warnings import HIDDEN
-from faceflex.methods.attribute_styles import AttributeStyle, blend_styles, style_of
+from faceflex.methods.attribute_styles import DRAWN, AttributeStyle, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.face_years import shared_years
@@ -160,9 +160,8 @@ class AttributeVectorMethod:
         for name in self.vectors.names:
             info, count = self.vectors.info[name], len(self.vectors.versions[name])
             useful = _MEASURED if info.success is not None else np.inf
-            controls[name] = Control(
-                name, -useful, useful, 0.0, f"CelebA's {name}", info.reliability, count
-            )
+            tier = DRAWN.get(name, info.reliability)
+            controls[name] = Control(name, -useful, useful, 0.0, f"CelebA's {name}", tier, count)
         return controls
 
     @property

@@ -52,8 +52,8 @@ class Gains:
 CHILD = 15.0
 """Read years below which a face is taken for a child's: it gets no mustache, and no wrinkles."""
 
-OLDER = Gains(latent=0.5, shape=1.0, color=1.0, energy=1.2, fold=1.0)
-YOUNGER = Gains(latent=0.9, shape=1.0, color=0.0, energy=2.4, fold=0.8)
+OLDER = Gains(latent=0.75, shape=1.2, color=1.3, energy=1.6, fold=1.5)
+YOUNGER = Gains(latent=1.2, shape=0.4, color=0.0, energy=3.5, fold=1.2)
 
 _SHAPES = {
     "shape": (68, 2),
