@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.infant import is_infant
 from faceflex.methods.action_motion import ActionMotion, turned_away
 from faceflex.methods.base import Shot
 from faceflex.methods.smile_sequences import SmileSequence
@@ -16,6 +17,7 @@ _LEFT = 0.25  # What is left to do to a face that smiles already.
 _OPEN, _OPEN_FIRST = 6.0, 1.0  # Pixels that lips part at most, for corners' amounts, and beyond.
 _TURNED = 0.5  # Of the motion, that a face turned far away does not make.
 _PARTING = (0.35, 1.0)  # Shares of a smile between which lips part that a boost parts.
+_AJAR = 4.0  # Pixels of the crop: lips that are less apart are as good as closed.
 _SHUT = 1.0  # How far a blink shuts an eye.
 
 
@@ -60,7 +62,8 @@ def smile_amounts(
     moved[1] = min(moved[1], _OPEN * moved[0] + _OPEN_FIRST)
     # What a turned face shows of its smile is not known well: less is done to it.
     moved *= 1 - _TURNED * turned_away(face.landmarks)
-    if face.warnings:  # Where lips may not be where they seem, they stay closed.
+    # Where lips may not be where they seem, they stay closed; as infants' do, who have no teeth.
+    if face.warnings or (face.lips.gap < _AJAR and is_infant(face.landmarks)):
         moved[1] = 0
     gap = face.lips.gap
     # Lips that are apart open as much less.
