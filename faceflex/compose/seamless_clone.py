@@ -70,7 +70,8 @@ def membrane(
     m = slice(_PAD, -_PAD)
     added = cloned[m, m].astype(np.float32) - source
     smooth = _spread(added, inside & (cloned[m, m] != small).any(axis=2), inside)
-    return cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC)
+    method = cv2.INTER_CUBIC if side >= WORK_SIDE else cv2.INTER_LINEAR
+    return cv2.resize(smooth, (width, height), interpolation=method)
 
 
 def _spread(

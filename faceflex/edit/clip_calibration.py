@@ -2,8 +2,7 @@
 
 Real smiles range from broad ones to ones that nobody would notice in a photo, and the same motion
 shows more in one face than in another. So the end of a clip is composed, its faces are aligned anew
-and judged; those that are not seen to smile are boosted step by step. Whose smile is beyond doubt
-smiles a little less, if it still shows: the larger the smile, the less a face is its own.
+and judged; those that are not seen to smile are boosted step by step.
 """
 
 from __future__ import annotations
@@ -22,11 +21,9 @@ from faceflex.methods.base import Shot
 CONTROL, ATTRIBUTE = "boost", "Smiling"
 UNTIL = 0.65
 """The classifier's score from which a face is surely seen to smile."""
-SURE, TAMED = 0.9, -1.0
-"""Faces that score more without a boost get this one, if they are still seen to smile then."""
 HOPELESS, RESIGNED = 0.35, 0.5
 """Faces that score less with the largest boost get this one: a smile that is not overdone."""
-BOOSTS = (0.25, 0.5, 0.75, 1.0)
+BOOSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def find_boosts(opened: OpenPhoto, last: Shot) -> tuple[float, ...]:
@@ -48,28 +45,20 @@ def find_boosts(opened: OpenPhoto, last: Shot) -> tuple[float, ...]:
     found = [0.0] * count
     if scorer is None or CONTROL not in opened.editor.method.controls:
         return tuple(found)
-    quicker = opened.for_clips()
-
-    def scores(boosts: Sequence[float]) -> list[float]:
-        picture = quicker.compose(opened.steps_for_each([boosted(last, b) for b in boosts]))
-        crops = (_crop_of(opened, picture, face) for face in opened.faces)
-        return [scorer.score(crop, ATTRIBUTE) for crop in crops]
-
-    first = scores(found)
-    if any(score > SURE for score in first):
-        less = [TAMED if score > SURE else 0.0 for score in first]
-        found = [b if s >= UNTIL else 0.0 for b, s in zip(less, scores(less), strict=True)]
-    seen = first
+    quicker, waiting = opened.for_clips(), list(range(count))
     for boost in BOOSTS:
-        waiting = [n for n in range(count) if seen[n] < UNTIL]
-        if not waiting:
-            break
         for number in waiting:
             found[number] = boost
-        again = scores(found)
-        seen = [max(a, b) for a, b in zip(seen, again, strict=True)]
-    for number in range(count):  # Whom nothing helps is not to grimace.
-        if seen[number] < HOPELESS:
+        steps = opened.steps_for_each([boosted(last, b) for b in found])
+        picture = quicker.compose(steps)
+        scores = {
+            n: scorer.score(_crop_of(opened, picture, opened.faces[n]), ATTRIBUTE) for n in waiting
+        }
+        waiting = [n for n in waiting if scores[n] < UNTIL]
+        if not waiting:
+            break
+    for number in waiting:  # Whom nothing helps is not to grimace.
+        if scores[number] < HOPELESS:
             found[number] = RESIGNED
     return tuple(found)
 

@@ -36,8 +36,8 @@ def head_sway(
 
     Examples
     --------
-    >>> head_sway(1, 0.0)
-    (0.0, 0.0, 0.0)
+    >>> [abs(v) for v in head_sway(1, 0.0)]
+    [0.0, 0.0, 0.0]
     >>> [abs(v) < 1e-9 for v in head_sway(1, 4.0, 4.0)]
     [True, True, True]
     """

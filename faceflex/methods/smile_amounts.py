@@ -6,17 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.infant import is_infant
 from faceflex.methods.action_motion import ActionMotion, turned_away
 from faceflex.methods.base import Shot
 from faceflex.methods.smile_sequences import SmileSequence
 
 _USUAL, _SPREAD, _NEARER = 1.0, 0.5, (0.8, 1.2)  # Corners' amounts that smiles are shown with.
 _BROAD, _PARTED = 1.3, 6.0  # Corners' amounts and pixels between lips at a boosted smile's apex.
-_TAMED = 0.25  # Share that a boost of -1 takes off a smile that shows beyond doubt.
 _LEFT = 0.25  # What is left to do to a face that smiles already.
 _OPEN, _OPEN_FIRST = 6.0, 1.0  # Pixels that lips part at most, for corners' amounts, and beyond.
 _TURNED = 0.5  # Of the motion, that a face turned far away does not make.
 _PARTING = (0.35, 1.0)  # Shares of a smile between which lips part that a boost parts.
+_AJAR = 4.0  # Pixels of the crop: lips that are less apart are as good as closed.
 _SHUT = 1.0  # How far a blink shuts an eye.
 
 
@@ -49,9 +50,7 @@ def smile_amounts(
     moved = motion.amounts_of(units) * intensity
     moved[0] *= nearer_to_usual(float(apex[0]))
     boost = boost_of(shot)
-    if boost < 0:
-        moved *= 1 + _TAMED * boost
-    elif boost:
+    if boost:
         reached = float(np.clip(motion.amounts_of(units)[0] / max(apex[0], 1e-6), 0, 1))
         shown = apex[0] * nearer_to_usual(float(apex[0]))
         moved[0] *= 1 + boost * max(0.0, _BROAD / max(shown, 1e-6) - 1)
@@ -63,7 +62,8 @@ def smile_amounts(
     moved[1] = min(moved[1], _OPEN * moved[0] + _OPEN_FIRST)
     # What a turned face shows of its smile is not known well: less is done to it.
     moved *= 1 - _TURNED * turned_away(face.landmarks)
-    if face.warnings:  # Where lips may not be where they seem, they stay closed.
+    # Where lips may not be where they seem, they stay closed; as infants' do, who have no teeth.
+    if face.warnings or (face.lips.gap < _AJAR and is_infant(face.landmarks)):
         moved[1] = 0
     gap = face.lips.gap
     # Lips that are apart open as much less.
@@ -72,8 +72,8 @@ def smile_amounts(
 
 
 def boost_of(shot: Shot) -> float:
-    """Return a shot's boost, -1 to 1."""
-    return float(np.clip(dict(shot.settings).get("boost", 0.0), -1, 1))
+    """Return a shot's boost, 0 to 1."""
+    return float(np.clip(dict(shot.settings).get("boost", 0.0), 0, 1))
 
 
 def nearer_to_usual(apex: float) -> float:

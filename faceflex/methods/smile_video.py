@@ -55,7 +55,7 @@ _SHADED, _DEEPER = 1.6, 0.4  # Strength of Smiling that a usual smile is shaded 
 _STILL = 1e-3  # Amounts of motion below which nothing moves.
 _SMILES = (-0.2, 0.8)  # Smile degrees between which a face begins to smile, and does.
 _NOTED = 0.5  # Smiles at first that are reported.
-_OWN = 0.75  # Share of this face's own motion, as its shape foretells it, in that of the corners.
+_OWN = 0.5  # Share of this face's own motion, as its shape foretells it, in that of the corners.
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ class SmileVideoMethod:
         kind = self._kind(code, shot)
         landmarks, lips = code.motion.targets(face.landmarks, face.lips, amounts, kind)
         landmarks, lips = swayed(landmarks, lips, sway)
-        strength = (_SHADED + _DEEPER * max(0.0, boost_of(shot))) * float(min(amounts[0], 1.2))
+        strength = (_SHADED + _DEEPER * boost_of(shot)) * float(min(amounts[0], 1.2))
         condition = {} if code.age is None else {"age": code.age}
         if code.degrees is not None:
             condition["smile"] = code.degrees[0] + code.degrees[1] * strength
