@@ -12,14 +12,19 @@ from PIL import Image
 from faceflex import make_editor
 from faceflex.assets import resolve
 from faceflex.compose.shading import face_shading, shade, shading_weight
+from faceflex.data.affectnet import share_of
+from faceflex.data.latents import Latents
+from faceflex.data.records import Record
 from faceflex.edit.plane import circumplex_sheet, close_up, path_places
 from faceflex.errors import UsageError
 from faceflex.faces import find_faces
 from faceflex.faces.align import align, template, transform_points
 from faceflex.methods.affect_controls import FEELINGS, feeling_place
 from faceflex.methods.affect_plane import AffectPlane
+from faceflex.methods.vectors import AttributeVectors
 from faceflex.photo import load_photo
 from faceflex.photo.animation import encode_animation
+from faceflex.train.affect_plane import fit_affect_plane, part_of_faces, refined
 
 
 @pytest.fixture(scope="module")
@@ -282,3 +287,24 @@ def test_teeth_show_where_a_mouth_opens_in_joy(opened):
     gray = [p[rows, columns].astype(float) for p in (happy, calm)]
     redness = [float((g[..., 0] - g[..., 1]).mean()) for g in gray]
     assert redness[0] < redness[1] - 5
+
+
+def test_surfaces_are_fitted_to_their_own_part_with_the_folds_of_each(small_portrait, tmp_path):
+    names = [name for name in map("{}.png".format, range(40)) if share_of(name) >= 5][:3]
+    others = [name for name in map("{}.png".format, range(40)) if share_of(name) < 5][:2]
+    points = find_faces(small_portrait)[0].points
+    rng, records = np.random.default_rng(0), []
+    for name in names + others:
+        Image.fromarray(small_portrait).save(tmp_path / name, compress_level=1)
+        labels = {"valence": 0.1, "arousal": 0.2, "expression": 0.0}
+        records.append(Record(tmp_path / name, "affectnet", points, labels))
+    latents = rng.standard_normal((2, len(records), 500)).astype(np.float32)
+    crops = np.repeat(np.float32(points)[None], len(records), axis=0)
+    faces = part_of_faces(Latents(records, *latents, crops, {}), "edits")
+    assert [r.path.name for r in faces.records] == names
+    found, shadings = refined(faces, "landmarks68")
+    assert shadings.shape == (3, 64, 64)
+    assert abs(shadings[0] * shading_weight()).max() > 0.05
+    assert abs(found.points[0] - template()).mean() < 5
+    with pytest.raises(UsageError, match="frontal faces to fit; at least 200 are needed"):
+        fit_affect_plane(found, shadings, AttributeVectors.load(resolve("vectors")))

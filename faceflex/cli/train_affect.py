@@ -181,24 +181,21 @@ def affect_plane(
     ] = None,
 ) -> None:
     """Fit how landmarks and latents change over the plane of valence and arousal."""
-    import numpy as np
-
     from faceflex.assets import resolve
     from faceflex.data.latents import encode_records
     from faceflex.data.readers import read_any
     from faceflex.methods.vectors import AttributeVectors
     from faceflex.models.model_id import read_id
-    from faceflex.train.affect_plane import fit_affect_plane, refined
-    from faceflex.train.plane import part_of
+    from faceflex.train.affect_plane import fit_affect_plane, part_of_faces, refined
 
     require_folder_of(out)
     loaded = AttributeVectors.load(resolve(vectors), read_id(resolve(model)))
     records: list[Record] = [r for root in data for r in read_any(root) if "valence" in r.labels]
     with progress("encoding", len(records)) as advance:
         faces = encode_records(records, model, cache, jobs=jobs, progress=advance)
+    faces = part_of_faces(faces, "edits")
     with progress("finding landmarks", len(faces.records)) as advance:
         faces, shadings = refined(faces, landmark_model, advance)
-    chosen = np.array([part_of(r.path.name, r.held_out) == "edits" for r in faces.records])
-    plane = fit_affect_plane(faces, shadings, chosen, loaded)
-    plane.save(out, {"faces": int(chosen.sum())})
-    note(f"{out}: fitted to {int(chosen.sum())} faces")
+    plane = fit_affect_plane(faces, shadings, loaded)
+    plane.save(out, {"faces": len(faces.records)})
+    note(f"{out}: fitted to {len(faces.records)} faces")

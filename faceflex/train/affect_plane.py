@@ -23,6 +23,7 @@ from faceflex.faces.landmarks import LandmarkModel
 from faceflex.methods.affect_plane import SHADING, AffectPlane, nearness, quadratic
 from faceflex.methods.vectors import AttributeVectors
 from faceflex.photo import load_rgb
+from faceflex.train.plane import part_of
 
 NAMED = ("happy", "sad", "surprised", "afraid", "disgusted", "angry")
 """Expressions with a place of their own. Contempt has none: it lies where anger does."""
@@ -56,10 +57,7 @@ _FEWEST = 200
 
 
 def fit_affect_plane(
-    faces: Latents,
-    shadings: NDArray[np.floating],
-    chosen: NDArray[np.bool_],
-    vectors: AttributeVectors,
+    faces: Latents, shadings: NDArray[np.floating], vectors: AttributeVectors
 ) -> AffectPlane:
     """Fit the plane.
 
@@ -69,8 +67,6 @@ def fit_affect_plane(
         Encoded faces with ``valence``, ``arousal`` and ``expression``.
     shadings
         (N, 64, 64) their shading, as :func:`faceflex.compose.shading.face_shading` tells it.
-    chosen
-        (N,) which of them to use.
     vectors
         Of the same model; their probes say what is identity.
 
@@ -80,10 +76,8 @@ def fit_affect_plane(
         If there are too few faces, or none of one of the expressions.
     """
     shape = _expression_shapes(faces)
-    frontal = _turn(faces.points) < _TURNED
-    used = (
-        chosen & frontal & (faces_label(faces, "expression") != EXPRESSIONS.index("contemptuous"))
-    )
+    contempt = EXPRESSIONS.index("contemptuous")
+    used = (_turn(faces.points) < _TURNED) & (faces_label(faces, "expression") != contempt)
     if used.sum() < _FEWEST:
         raise UsageError(f"{int(used.sum())} frontal faces to fit; at least {_FEWEST} are needed")
     z = ((faces.plain + faces.mirror) / 2).astype(np.float64)[used]
@@ -115,6 +109,15 @@ def fit_affect_plane(
     still = shape[used][expression == EXPRESSIONS.index("neutral")].mean(axis=0).reshape(68, 2)
     parts = [np.asarray(x, np.float32) for x in (surface, solved, at, still)]
     return AffectPlane(parts[0], parts[1], parts[2], parts[3], NAMED, _WIDTH, vectors.model)
+
+
+def part_of_faces(faces: Latents, part: str) -> Latents:
+    """Return the encoded faces of a part (:data:`faceflex.train.plane.PARTS`)."""
+    names = [part_of(r.path.name, r.held_out) for r in faces.records]
+    index = [i for i, name in enumerate(names) if name == part]
+    records = [faces.records[i] for i in index]
+    plain, mirror, points = (a[index] for a in (faces.plain, faces.mirror, faces.points))
+    return Latents(records, plain, mirror, points, faces.left_out)
 
 
 def refined(
