@@ -36,7 +36,8 @@ class Region:
     matrix
         (2, 3) similarity, region pixels to crop pixels.
     spacing
-        Pixels of the crop between samples that suffice for a field smooth in the crop.
+        Pixels of the crop between samples that suffice for a field smooth in the crop; by default
+        as photos need them.
     """
 
     left: int
@@ -45,7 +46,7 @@ class Region:
     bottom: int
     mask: NDArray[np.float32]
     matrix: NDArray[np.float64]
-    spacing: float = _COARSE_SPACING
+    spacing: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -81,7 +82,8 @@ class Region:
     @property
     def stride(self) -> int:
         """Pixels of the photo between samples that suffice for a field smooth in the crop."""
-        return max(1, int(self.spacing / self.scale))
+        spacing = _COARSE_SPACING if self.spacing is None else self.spacing
+        return max(1, int(spacing / self.scale))
 
     @cached_property
     def coarse(self) -> Region:
