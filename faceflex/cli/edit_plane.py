@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 METHOD = "valence-arousal"
 STEPS, FRAMES = 7, 48
 _FPS = 25
-_CLOSE, _WIDE = 180, 640  # Long sides in pixels that a sheet's face and a path's frames come from.
+_CLOSE, _WIDE = 150, 640  # Long sides in pixels that a sheet's face and a path's frames come from.
 
 
 @dataclass(frozen=True)
