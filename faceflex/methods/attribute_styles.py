@@ -54,10 +54,13 @@ def style_of(name: str, *, negative: bool = False) -> AttributeStyle:
     name
         Its proper name.
     negative
-        Whether there is to be less of it: what lies on a face is then taken away.
+        Whether there is to be less of it: what lies on a face is then taken away, and an
+        expression's folds are carried over less.
     """
     style = styles().get(name, AttributeStyle())
-    worn = read_toml("attributes.toml")["worn"]
+    expression, worn = (read_toml("attributes.toml")[group] for group in ("expression", "worn"))
+    if negative and name in expression["names"]:
+        return replace(style, transfer=replace(style.transfer, **expression["less"]))
     if name not in worn["names"]:
         return style
     removal = float(negative != (name in worn["takers"]))

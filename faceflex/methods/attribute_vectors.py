@@ -26,7 +26,7 @@ from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.covered import WARNING, covered_score, covered_share
 from faceflex.faces.lips import Lips
 from faceflex.faces.warnings import HIDDEN
-from faceflex.methods.attribute_styles import DRAWN, AttributeStyle, blend_styles, style_of
+from faceflex.methods.attribute_styles import DRAWN, blend_styles, style_of
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.face_years import shared_years
@@ -354,40 +354,30 @@ class AttributeVectorMethod:
             return (f"looks like a child of about {age:.0f}: no mustache is drawn",)
         return ()
 
-    def offset_changes(
-        self,
-        codes: Sequence[FaceCode],
-        offsets: Sequence[NDArray[np.float32]],
-        style: AttributeStyle,
-        *,
-        smiles: bool = False,
+    def smile_changes(
+        self, codes: Sequence[FaceCode], offsets: Sequence[NDArray[np.float32]]
     ) -> list[list[FaceChange]]:
-        """Return the steps that a latent offset (D,) makes of each face.
+        """Return the steps that a smile, given or taken away by a latent offset (D,), makes.
 
-        For methods that find their offsets otherwise, in the same latent space. ``smiles`` says
-        that an offset is a smile, given or taken away: its motion is the learned one, and a face
-        that has none to lose keeps what it has.
+        For methods that find such offsets otherwise, in the same latent space. Faces move by the
+        learned motion, and one that has no smile to lose keeps what it has.
         """
-        steps = [
-            steps_of_face(
-                code, [LatentStep(o, style, self._smile_step(code, o) if smiles else None)]
-            )
-            for code, o in zip(codes, offsets, strict=True)
+        pairs = [
+            (code, steps_of_face(code, [self._smile_of(code, offset)]))
+            for code, offset in zip(codes, offsets, strict=True)
         ]
-        pairs = list(zip(codes, steps, strict=True))
         latents = [latent for code, own in pairs for latent in latents_after(code, own)]
         decoded: Iterator[Crop] = iter(self.codec.decode(np.array(latents)) if latents else ())
         return [self._face_changes(code, own, decoded) for code, own in pairs]
 
-    def _smile_step(self, code: FaceCode, offset: NDArray[np.float32]) -> SmileStep | None:
-        """Return an offset (D,) as a smile, as strong as the *Smiling* that changes as much."""
-        if self.smile_motion is None or _SMILE not in self.vectors.names:
-            return None
+    def _smile_of(self, code: FaceCode, offset: NDArray[np.float32]) -> LatentStep:
+        """Return an offset (D,) as a smile as strong as the *Smiling* that changes as much."""
         own = self.vectors.smile_degree(offset)
-        unit = self.vectors.smile_degree(self.vectors.mean(_SMILE))
-        if not own or not unit:
-            return None
-        return SmileStep(offset, own / unit, 0, own > 0 and keeps_lips_closed(code))
+        unit = self.vectors.smile_degree(self.vectors.mean(_SMILE)) if own else None
+        smile = None
+        if self.smile_motion is not None and own and unit:
+            smile = SmileStep(offset, own / unit, 0, own > 0 and keeps_lips_closed(code))
+        return LatentStep(offset, style_of(_SMILE, negative=bool(own and own < 0)), smile)
 
     def in_template(self, code: FaceCode, decoded: Crop) -> Crop:
         """Bring a decode (128, 128, 3) of a face from the model's own crop to the template's."""

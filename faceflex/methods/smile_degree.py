@@ -25,7 +25,6 @@ from faceflex.errors import AssetError, UsageError
 from faceflex.faces import Face
 from faceflex.faces.align import align
 from faceflex.faces.aligned_face import AlignedFace
-from faceflex.methods.attribute_styles import style_of
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings, settings_by_name
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 REGRESSOR = "smile-degree"
 _DECIMALS = 2  # Of degrees: differences smaller than this are none.
-_ATTRIBUTE = "Smiling"  # Whose style of transfer a smile has.
 # Degrees of the CVAE, less the face's own, at which its decodes are looked at; and beyond which
 # faces come apart.
 _KNOTS = (-2.4, -1.6, -0.8, 0.0, 0.8, 1.6, 2.4)
@@ -194,12 +192,7 @@ class SmileDegreeMethod:
             offsets = [self._offset(code, settings) for code in codes]
             moved = [(c, o) for c, o in zip(codes, offsets, strict=True) if o is not None]
             made = iter(
-                self._base.offset_changes(
-                    [code.face for code, _ in moved],
-                    [offset for _, offset in moved],
-                    style_of(_ATTRIBUTE),
-                    smiles=True,
-                )
+                self._base.smile_changes([code.face for code, _ in moved], [o for _, o in moved])
             )
             yield [[] if offset is None else next(made) for offset in offsets]
 
