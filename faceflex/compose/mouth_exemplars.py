@@ -43,6 +43,9 @@ _BEHIND_MILK = np.array([0.36, 0.19, 0.18], np.float32)  # The color below them:
 _MIDDLE = 0.94  # The share of the exemplar's width that shows: less of its dark corners.
 _TURNED = (0.2, 0.8)  # The most uneven halves of a mouth.
 _TURNED_MIDDLE = 0.35  # How much less shows in turned faces, whose corners hide less.
+# Exemplars were lit from the front. Elsewhere corners are darker, by up to so much, from this share
+# of the way to the corner on: so their brightness to the middle's is that of smiles in the wild.
+_DEEP, _FRONT = 0.5, 0.4
 _STRETCH, _SHIFT, _BRIGHTNESS = 0.06, 0.012, 0.05  # How far kinds differ from the exemplar.
 
 Floats = NDArray[np.float32]
@@ -163,6 +166,8 @@ class MouthKind:
         upper, lower = edges(lips, x)
         half = np.clip((middle - lips.x[0]) / width, *_TURNED)
         across = np.clip((x - lips.x[0]) / width, 0, 1) ** np.float32(np.log(0.5) / np.log(half))
+        aside = np.clip((np.abs(2 * across - 1) - _FRONT) / (1 - _FRONT), 0, 1)
+        light = np.float32(self.brightness) * (1 - _DEEP * np.square(aside))
         shows = _MIDDLE - _TURNED_MIDDLE * abs(half - 0.5)
         turn = (-1 if self.mirrored else 1) * shows / self.stretch
         across = (across - np.float32(0.5 + self.shift)) * np.float32(turn) + np.float32(0.5)
@@ -183,6 +188,4 @@ class MouthKind:
         behind = np.float32(np.clip((down - _END) / _END_WIDTH, 0, 1))[:, :, None]
         colors = colors + behind * ((_BEHIND_MILK if self.milk else _CAVITY) - colors)
         shadow = np.clip(1 - (y - upper) / _SHADE, 0, 1) * min(1, 2 * (1 - shown)) * _SHADOW
-        return np.asarray(
-            colors * np.float32(self.brightness * (1 - shadow))[:, :, None], np.float32
-        )
+        return np.asarray(colors * np.float32(light * (1 - shadow))[:, :, None], np.float32)
