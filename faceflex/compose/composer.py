@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.change import FaceChange, TransferStyle
-from faceflex.compose.content import ClipRenderer, ContentRenderer, Scene
+from faceflex.compose.content import ClipRenderer, ContentRenderer, DraftRenderer, Scene
 from faceflex.compose.eyelids import lower_lids
 from faceflex.compose.layers import LayerScene
 from faceflex.compose.lip_borders import widen_opening
@@ -99,8 +99,10 @@ class Composer:
 
     def draft(self) -> Composer:
         """Return a quicker composer, for pictures that are shown small."""
-        quicker = getattr(self.content, "draft", None)
-        return Composer(self.content if quicker is None else quicker(), self.mode)
+        content = self.content
+        return Composer(
+            content.draft() if isinstance(content, DraftRenderer) else content, self.mode
+        )
 
     def apply(
         self,

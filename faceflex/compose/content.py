@@ -101,3 +101,12 @@ class ClipRenderer(ContentRenderer, Protocol):
     def for_clips(self) -> ContentRenderer:
         """Return the renderer for frames of clips."""
         ...
+
+
+@runtime_checkable
+class DraftRenderer(ContentRenderer, Protocol):
+    """A renderer that can be quicker where pictures are shown small."""
+
+    def draft(self) -> ContentRenderer:
+        """Return the renderer for small pictures."""
+        ...
