@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 
 import numpy as np
@@ -23,7 +22,7 @@ from faceflex.methods.affect_controls import FEELINGS, feeling_place
 from faceflex.methods.affect_plane import AffectPlane
 from faceflex.methods.vectors import AttributeVectors
 from faceflex.photo import load_photo
-from faceflex.photo.animation import encode_animation
+from faceflex.photo.clip import read_clip_xmp
 from faceflex.train.affect_plane import fit_affect_plane, part_of_faces, refined
 
 
@@ -222,10 +221,16 @@ def test_a_path_is_a_moving_picture(run, png, tmp_path):
             moving.seek(k)
             frames.append(np.asarray(moving.convert("RGB"), int))
     assert np.abs(frames[0] - frames[2]).max() > 20
-    gif = encode_animation([np.uint8(f) for f in frames], "GIF", 40, "made")
-    with Image.open(io.BytesIO(gif)) as moving:
-        assert (moving.n_frames, moving.info["loop"], moving.info["duration"]) == (3, 0, 40)
-        assert moving.info["comment"] == b"made"
+    assert b"0.5,0 -0.5,0.5" in (tmp_path / "p.webp").read_bytes()
+    run("edit", png, "--path", "0.5,0 -0.5,0.5", "--frames", "2", "-o", "p.gif")
+    with Image.open(tmp_path / "p.gif") as moving:
+        assert (moving.n_frames, moving.info["loop"], moving.info["duration"]) == (2, 0, 40)
+    assert b"0.5,0 -0.5,0.5" in (read_clip_xmp((tmp_path / "p.gif").read_bytes()) or b"")
+    av = pytest.importorskip("av")
+    done = run("edit", png, "--path", "0.5,0 -0.5,0.5", "--frames", "3", "-o", "p.mp4")
+    assert done.returncode == 0, done.stderr
+    with av.open(str(tmp_path / "p.mp4")) as video:
+        assert [f.width % 2 for f in video.decode(video=0)] == [0, 0, 0]
 
 
 def test_paths_are_walked_evenly():

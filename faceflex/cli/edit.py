@@ -111,7 +111,7 @@ def edit(
         typer.Option(
             metavar='"V,A V,A ..."',
             help="Write a moving picture along a path through the plane, PHOTO-path.gif; -o"
-            " FILE.webp.",
+            " FILE.webp, FILE.mp4.",
         ),
     ] = None,
     frames: Annotated[int | None, typer.Option(help="Frames of --path.", show_default="48")] = None,

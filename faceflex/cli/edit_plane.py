@@ -206,24 +206,28 @@ def _draw_path(
     outputs: PlaneOutputs,
 ) -> None:
     from faceflex.edit.plane import close_up, parse_path, path_frames, path_places
+    from faceflex.files import atomic_write
     from faceflex.methods.affect_controls import AROUSAL, VALENCE
-    from faceflex.photo import write_file
-    from faceflex.photo.animation import animation_format, encode_animation
-    from faceflex.photo.provenance import sign
+    from faceflex.photo.clip import ClipFile, clip_format
+    from faceflex.photo.metadata import provenance_xmp
+    from faceflex.photo.provenance import SOFTWARE, sign
 
-    form, (photo, source) = animation_format(file), read
+    form, (photo, source) = clip_format(file), read
     if not _is_free(file, outputs, photo):
         return
     places = path_places(parse_path(plane.path or ""), plane.frames or FRAMES)
     opened = close_up(editor, photo.rgb, faces, _WIDE, crop=False)
     frames = list(path_frames(opened, (VALENCE, AROUSAL), places))
-    made = editor.provenance(opened.shot())
-    comment = f"faceflex {made.software_version}: path {plane.path}" if outputs.mark else ""
-    data = encode_animation(frames, form, round(1000 / _FPS), comment)
-    if outputs.signer is not None:
-        told = replace(made, settings={"path": plane.path or ""})
-        data = sign(data, form, photo, told, outputs.signer, source)
-    write_file(file, data, overwrite=outputs.overwrite)
+    made = replace(editor.provenance(opened.shot()), settings={"path": plane.path or ""})
+    xmp = None
+    if outputs.mark:
+        xmp = provenance_xmp(None, SOFTWARE, made.software_version, made.settings)
+    samples = [frames[k] for k in sorted({0, len(frames) // 2, len(frames) - 1})]
+    with atomic_write(file) as temporary:
+        ClipFile(form, _FPS, xmp).write(temporary, frames, samples)
+        if outputs.signer is not None:
+            data = sign(temporary.read_bytes(), form, photo, made, outputs.signer, source)
+            temporary.write_bytes(data)
     _report(photo, file, outputs, {"frames": len(frames)})
 
 
