@@ -102,12 +102,12 @@ def test_variants_are_drawn_for_the_swept_control_alone():
     method = make_method()
     usual = {n: method.vectors.mean(n) for n in ("Smiling", "Young")}
     shot = Shot((("Smiling", 1.0), ("Young", 1.0)), variant=2, varied=("Smiling",))
-    assert np.array_equal(method._vector("Young", shot), usual["Young"])
-    assert not np.array_equal(method._vector("Smiling", shot), usual["Smiling"])
+    assert np.array_equal(method._steps._vector("Young", shot), usual["Young"])
+    assert not np.array_equal(method._steps._vector("Smiling", shot), usual["Smiling"])
     everything = Shot(shot.settings, variant=2)
-    assert not np.array_equal(method._vector("Young", everything), usual["Young"])
+    assert not np.array_equal(method._steps._vector("Young", everything), usual["Young"])
     with pytest.raises(UsageError, match="variants 1 to 25"):
-        method._vector("Smiling", Shot(shot.settings, variant=26))
+        method._steps._vector("Smiling", Shot(shot.settings, variant=26))
 
 
 def test_settings_are_resolved_once_and_twice_is_refused():

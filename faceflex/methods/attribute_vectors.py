@@ -18,38 +18,26 @@ from numpy.typing import NDArray
 
 from faceflex.assets import resolve
 from faceflex.compose.change import FaceChange
-from faceflex.compose.layers import Layer
-from faceflex.compose.mustache import Mustache
 from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.covered import WARNING, covered_score, covered_share
-from faceflex.faces.lips import Lips
 from faceflex.faces.warnings import HIDDEN
-from faceflex.methods.attribute_styles import DRAWN, blend_styles, style_of
+from faceflex.methods.attribute_styles import DRAWN
 from faceflex.methods.base import Shot
 from faceflex.methods.controls import Control, MethodOptions, Settings
 from faceflex.methods.face_years import shared_years
-from faceflex.methods.landmark_readout import landmark_targets
 from faceflex.methods.latent_steps import (
     Crop,
     FaceCode,
     LatentStep,
-    SmileStep,
-    keeps_lips_closed,
     latents_after,
-    opening_share,
     steps_of_face,
 )
 from faceflex.methods.smile_motion import SmileMotion
-from faceflex.methods.smile_targets import smile_targets
+from faceflex.methods.vector_steps import MUSTACHE, VectorSteps
 from faceflex.methods.years import (
-    OLDER,
-    YEARS,
-    YOUNGER,
-    Appearance,
     aging_layer,
-    without_droop,
 )
 from faceflex.models.model_id import read_id
 
@@ -58,10 +46,6 @@ if TYPE_CHECKING:
     from faceflex.models.codec import Codec
     from faceflex.models.vae import VAE
 
-_SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
-_MUSTACHE = "Mustache"  # It is drawn, hair by hair.
-_YOUNG = "Young"  # It goes by statistics of years, too.
-_OPEN = "Mouth_Slightly_Open"  # Set to 0, a smile keeps lips closed.
 _LATENTS = 64  # Decoded at a time; more would only need more memory.
 _UNSEEN = 0.75  # How surely a mouth is covered whose landmarks say so.
 _MEASURED_MODEL = "vae"  # Whose pictures tell covered mouths.
@@ -147,6 +131,10 @@ class AttributeVectorMethod:
         """How people smile; None where that is read from the latent."""
         name = self._smile_motion_name
         return None if name is None else SmileMotion.load(resolve(name))
+
+    @cached_property
+    def _steps(self) -> VectorSteps:
+        return VectorSteps(self.vectors, self.smile_motion, self._years, self._seed)
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
@@ -236,7 +224,7 @@ class AttributeVectorMethod:
             covered = covered_share(covered_score(face.crop, decoded, face.landmarks))
         if HIDDEN in face.warnings:
             covered = max(covered, _UNSEEN)
-        return FaceCode(face, latent, decoded, matrix, self._smiles(face, latent), covered)
+        return FaceCode(face, latent, decoded, matrix, self._steps.smiling(face, latent), covered)
 
     def warnings(self, code: FaceCode) -> tuple[str, ...]:
         """Return what this method alone can tell of a face that makes a good edit unlikely."""
@@ -249,7 +237,7 @@ class AttributeVectorMethod:
         batch = max(1, _LATENTS // max(1, 2 * len(codes)))
         for start in range(0, len(shots), batch):
             faces = [
-                [steps_of_face(code, self._steps(shot, code)) for code in codes]
+                [steps_of_face(code, self._steps.of_shot(shot, code)) for code in codes]
                 for shot in shots[start : start + batch]
             ]
             latents = [
@@ -265,57 +253,6 @@ class AttributeVectorMethod:
                     for code, steps in zip(codes, shot, strict=True)
                 ]
 
-    def _steps(self, shot: Shot, code: FaceCode) -> list[LatentStep]:
-        """Return what a shot does to a face: first what moves nothing, then what moves."""
-        offsets = np.zeros((2, self.vectors.width), np.float32)
-        groups: tuple[dict[str, float], dict[str, float]] = ({}, {})
-        smile, years = None, 0.0
-        layers: list[Layer] = []
-        closed = keeps_lips_closed(code) or dict(shot.settings).get(_OPEN, 1.0) <= 0
-        for name, strength in shot.settings:
-            if name == _MUSTACHE and strength > 0:
-                if not self._years.is_child(code.face):
-                    kind = shot.variant * _varies(name, shot)
-                    layers.append(Mustache(strength, self._seed + kind))
-                continue
-            moves = int(style_of(name).moves)
-            learned = name == _SMILE and self.smile_motion is not None
-            closes = learned and closed and strength > 0
-            part = np.float32(strength) * self._vector(name, shot, closed=closes)
-            if name == _YOUNG:
-                years = -YEARS * strength
-                part = np.float32((OLDER if years > 0 else YOUNGER).latent) * part
-            offsets[moves] += part
-            groups[moves][name] = strength
-            if learned:
-                smile = SmileStep(part, strength, shot.variant * _varies(name, shot), closes)
-        still, moving = (blend_styles(g) for g in groups)
-        return [
-            LatentStep(offsets[0], still, layers=tuple(layers)),
-            LatentStep(offsets[1], moving, smile, years=years),
-        ]
-
-    def _vector(self, name: str, shot: Shot, *, closed: bool = False) -> NDArray[np.float32]:
-        """Return the version (D,) of an attribute's vector that a shot asks for."""
-        vectors = self._closed_vectors if closed else self.vectors
-        if not _varies(name, shot):
-            return vectors.mean(name)
-        return vectors.variant(name, shot.variant, self._seed)
-
-    @cached_property
-    def _closed_vectors(self) -> AttributeVectors:
-        """The vectors without what open mouths are told by, where that is known."""
-        if _OPEN not in self.vectors.linear_probes:
-            return self.vectors
-        return self.vectors.condition_on([*self.vectors.conditions, _OPEN])
-
-    def _smiles(self, face: AlignedFace, latent: NDArray[np.float32]) -> float:
-        """Return how certainly a face smiles, 0 to 1; 1 where that is not known."""
-        if self.smile_motion is None:
-            return 1.0
-        known = self.vectors.smile_degree(latent)
-        return self.smile_motion.certainty(face.landmarks, face.lips, known)
-
     def _face_changes(
         self, code: FaceCode, steps: Sequence[LatentStep], decoded: Iterator[Crop]
     ) -> list[FaceChange]:
@@ -323,7 +260,7 @@ class AttributeVectorMethod:
         for step, latent in zip(steps, latents_after(code, steps), strict=True):
             after = _to_template(next(decoded), code.to_template)
             aged = self._years.change(code.face, step.years) if step.years else None
-            landmarks, lips = self._targets(code, step, aged)
+            landmarks, lips = self._steps.targets(code, step, aged)
             layers = step.layers
             if aged is not None:
                 at = code.face.landmarks if landmarks is None else landmarks
@@ -349,7 +286,7 @@ class AttributeVectorMethod:
     def remarks(self, code: FaceCode, shot: Shot) -> tuple[str, ...]:
         """Return what a shot leaves undone of what it asks for, a phrase each."""
         asked = dict(shot.settings)
-        if asked.get(_MUSTACHE, 0.0) > 0 and self._years.is_child(code.face):
+        if asked.get(MUSTACHE, 0.0) > 0 and self._years.is_child(code.face):
             age = self._years.looks(code.face).age
             return (f"looks like a child of about {age:.0f}: no mustache is drawn",)
         return ()
@@ -363,21 +300,12 @@ class AttributeVectorMethod:
         learned motion, and one that has no smile to lose keeps what it has.
         """
         pairs = [
-            (code, steps_of_face(code, [self._smile_of(code, offset)]))
+            (code, steps_of_face(code, [self._steps.of_smile(code, offset)]))
             for code, offset in zip(codes, offsets, strict=True)
         ]
         latents = [latent for code, own in pairs for latent in latents_after(code, own)]
         decoded: Iterator[Crop] = iter(self.codec.decode(np.array(latents)) if latents else ())
         return [self._face_changes(code, own, decoded) for code, own in pairs]
-
-    def _smile_of(self, code: FaceCode, offset: NDArray[np.float32]) -> LatentStep:
-        """Return an offset (D,) as a smile as strong as the *Smiling* that changes as much."""
-        own = self.vectors.smile_degree(offset)
-        unit = self.vectors.smile_degree(self.vectors.mean(_SMILE)) if own else None
-        smile = None
-        if self.smile_motion is not None and own and unit:
-            smile = SmileStep(offset, own / unit, 0, own > 0 and keeps_lips_closed(code))
-        return LatentStep(offset, style_of(_SMILE, negative=bool(own and own < 0)), smile)
 
     def in_template(self, code: FaceCode, decoded: Crop) -> Crop:
         """Bring a decode (128, 128, 3) of a face from the model's own crop to the template's."""
@@ -391,45 +319,6 @@ class AttributeVectorMethod:
         """
         known = {"smile": self.vectors.smile_degree(latent), "age": self.vectors.age(code.latent)}
         return {name: value for name, value in known.items() if value is not None}
-
-    def _targets(
-        self, code: FaceCode, step: LatentStep, aged: Appearance | None = None
-    ) -> tuple[NDArray[np.float32] | None, Lips | None]:
-        """Return where landmarks and lips go; None, None where nothing moves."""
-        if not step.style.moves:
-            return None, None
-        landmarks, lips, offset = code.face.landmarks, code.face.lips, step.offset
-        sideways, smile = step.style.sideways, step.smile
-        if smile is not None and self.smile_motion is not None:
-            landmarks, lips = smile_targets(
-                self.smile_motion,
-                landmarks,
-                lips,
-                smile.strength,
-                self.vectors.landmark_shift(smile.offset),
-                variant=smile.variant,
-                seed=self._seed,
-                closed=smile.closed,
-                certainty=code.smiles,
-                sideways=sideways,
-                opening=opening_share(code),
-            )
-            offset = offset - smile.offset
-            if not offset.any():
-                return landmarks, lips
-        shift = self.vectors.landmark_shift(offset)
-        if aged is not None:
-            gain = np.float32((OLDER if step.years > 0 else YOUNGER).shape)
-            moved = gain * without_droop(aged.shape)
-            shift = moved if shift is None else shift + moved
-        if shift is None:
-            return (landmarks, lips) if smile else (None, None)
-        return landmark_targets(landmarks, shift, lips, sideways=sideways)
-
-
-def _varies(name: str, shot: Shot) -> bool:
-    """Return whether a shot asks for a variant of an attribute."""
-    return shot.variant > 0 and (not shot.varied or name in shot.varied)
 
 
 def _to_template(decoded: Crop, matrix: NDArray[np.float64] | None) -> Crop:
