@@ -268,7 +268,7 @@ def test_faces_are_reported_with_their_place_and_its_error(run, png):
         (["--path", "0;0 1;1"], 'use "V,A V,A ..."'),
         (["--path", "0,0 1,1", "--frames", "1"], "--frames 1: needs 2 to 1000"),
         (["--path", "0,0 0,0"], "--path: all its places are the same"),
-        (["--path", "0,0 1,1", "-o", "p.jpg"], "p.jpg: a moving picture needs .gif or .webp"),
+        (["--path", "0,0 1,1", "-o", "p.jpg"], "p.jpg: cannot tell the format from '.jpg'"),
     ],
 )
 def test_wrong_words_are_told_in_one_line(run, png, words, told):
