@@ -26,6 +26,7 @@ from faceflex.train.classifier import (
     label_targets,
 )
 from faceflex.train.loop import Trainer
+from tests.resuming import run_unbroken_and_resumed
 
 
 @pytest.fixture(scope="module")
@@ -64,20 +65,7 @@ def test_a_stopped_classifier_goes_on_to_the_same_result(cache, tmp_path):
     def trainer(folder):
         return Trainer(ClassifierObjective(cache, "features", config), tmp_path / folder)
 
-    unbroken, stopped = trainer("unbroken"), trainer("stopped")
-    unbroken.run()
-
-    def stop(step, _steps, _values):
-        if step == 2:
-            stopped.save()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stopped.run(stop)
-    resumed = trainer("stopped")
-    resumed.run()
-    for name, value in unbroken.ema.items():
-        assert torch.equal(value, resumed.ema[name]), name
+    run_unbroken_and_resumed(trainer)
 
 
 def test_the_attribute_classifier_keeps_its_own_tenth():

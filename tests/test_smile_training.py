@@ -25,6 +25,7 @@ from faceflex.train.degree import DegreeObjective, DegreeTraining
 from faceflex.train.latent_usage import FILE, RunningVariance, read_usage
 from faceflex.train.loop import Trainer
 from faceflex.train.smile_cvae import SmileCVAEObjective, SmileCVAETraining, fit_linear
+from tests.resuming import run_unbroken_and_resumed
 
 WIDTH = 12
 
@@ -79,20 +80,7 @@ def test_a_stopped_training_goes_on_to_the_same_result(cache, tmp_path, name):
     def trainer(folder):
         return Trainer(OBJECTIVES[name](cache), tmp_path / folder)
 
-    unbroken, stopped = trainer("unbroken"), trainer("stopped")
-    metrics = unbroken.run()
-
-    def stop(step, _steps, _values):
-        if step == 2:
-            stopped.save()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stopped.run(stop)
-    resumed = trainer("stopped")
-    resumed.run()
-    for key, value in unbroken.ema.items():
-        assert torch.equal(value, resumed.ema[key]), key
+    unbroken, metrics = run_unbroken_and_resumed(trainer)
     read = load_network(
         tmp_path / "unbroken" / "model.safetensors", DegreeRegressor, SmileCVAE, ConvAutoencoder
     )

@@ -200,7 +200,7 @@ def _targets(names: list[str], out: Path | None, *, still: bool) -> list[Path]:
     UsageError
         If one file is to hold several photos' clips.
     """
-    from faceflex.cli.edit import distinct_stems
+    from faceflex.cli.edit_targets import distinct_stems
     from faceflex.errors import UsageError
 
     suffixes = [(Path(n).suffix or ".png") if still else ".mp4" for n in names]

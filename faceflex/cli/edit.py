@@ -27,19 +27,24 @@ from faceflex.cli.common import (
     check_choice,
     expand_with_folders,
     go_offline,
-    note,
-    option_name,
     read_signer,
     whole_path,
 )
-from faceflex.cli.edit_plane import PlaneOptions, PlaneOutputs, feeling_controls, run_plane
+from faceflex.cli.edit_plane import PlaneOptions, PlaneOutputs, run_plane
+from faceflex.cli.edit_request import (
+    checked_request,
+    make_request,
+    method_name,
+    say_limits,
+    with_feeling,
+    with_sweeps,
+)
 from faceflex.cli.edit_run import foresee, run
+from faceflex.cli.edit_targets import make_targets
 from faceflex.faces import MIN_SCORE
 
 if TYPE_CHECKING:
-    from faceflex.edit.editor import Editor
-    from faceflex.edit.options import Target
-    from faceflex.edit.request import Request
+    pass
 
 
 def edit(
@@ -221,14 +226,14 @@ def edit(
     go_offline(offline)
     plane = PlaneOptions(circumplex, circumplex_steps, path, frames)
     plane.check()
-    controls = _with_feeling(controls or {}, feeling, strength)
+    controls = with_feeling(controls or {}, feeling, strength)
     if plane:
         given = bool(attr or set_ or controls or sweeps)
         _check_alone(given, cluster is not None)
         controls = {"valence": 0.0}
-    method = _method_name(method, [*controls, *(sweeps or {})])
-    attr, range_ = _with_sweeps(attr or [], range_, sweeps or {})
-    request = _request(attr, range_, samples, set_ or [], controls, until)
+    method = method_name(method, [*controls, *(sweeps or {})])
+    attr, range_ = with_sweeps(attr or [], range_, sweeps or {})
+    request = make_request(attr, range_, samples, set_ or [], controls, until)
     signer = read_signer(sign_certificate, sign_key, sign_timestamp)
     if signer is not None and cluster is not None:
         raise UsageError("--cluster: a private key is not sent to other machines; sign on this one")
@@ -258,7 +263,7 @@ def edit(
         mode="transfer" if detail else "paste",
         content=content or "content",
     )
-    request = _checked(request, editor)
+    request = checked_request(request, editor)
     if plane:
         places = PlaneOutputs(
             out, file, overwrite, skip_existing, provenance, json_, dry_run, signer
@@ -266,7 +271,7 @@ def edit(
         if code := run_plane(plane, editor, names, face or (), places):
             raise typer.Exit(code)
         return
-    targets = _targets(request, folders, out, file)
+    targets = make_targets(request, folders, out, file)
     if not edited_too:
         targets = [
             replace(target, skip_edited=folder is not None)
@@ -294,7 +299,7 @@ def edit(
         protected=inodes(names),
         skipped_if_own=inodes(n for n, folder in folders.items() if folder and not edited_too),
     )
-    _say_limits(request, editor)
+    say_limits(request, editor)
     if dry_run:
         code = foresee(options, names, targets, json_=json_)
     else:
@@ -310,19 +315,6 @@ def edit(
         )
     if code:
         raise typer.Exit(code)
-
-
-def _with_feeling(
-    controls: dict[str, float], feeling: str | None, strength: float | None
-) -> dict[str, float]:
-    """Return the controls with those of a named feeling."""
-    from faceflex.errors import UsageError
-
-    named = feeling_controls(feeling, strength)
-    for name in named:
-        if name in controls or f"{name}_shift" in controls:
-            raise UsageError(f"`feeling` and `{name}`: give one of them")
-    return controls | named
 
 
 def _check_alone(edits: bool, elsewhere: bool) -> None:
@@ -348,195 +340,3 @@ def _check_distance(most: float) -> None:
         raise UsageError(f"--max-identity-distance {most:g}: needs more than 0")
     if locate(find_asset("dlib-descriptor")) is None:
         raise UsageError(f"--max-identity-distance: {GET_DESCRIPTOR}")
-
-
-def _method_name(method: str | None, controls: list[str]) -> str:
-    """Return the method that is asked for, by name or by its controls' options."""
-    from faceflex.errors import UsageError
-    from faceflex.methods.registry import DEFAULT, method_of
-
-    named = {method_of(control) for control in controls} | ({method} if method else set())
-    if len(named) > 1:
-        raise UsageError(f"{' and '.join(sorted(named))}: edit with one method at a time")
-    return named.pop() if named else DEFAULT
-
-
-def _with_sweeps(
-    attr: list[str],
-    range_: tuple[float, float, float] | None,
-    sweeps: dict[str, tuple[float, float, float]],
-) -> tuple[list[str], tuple[float, float, float] | None]:
-    """Return what to sweep and over which range, a control's own range option among it."""
-    from faceflex.errors import UsageError
-
-    if not sweeps:
-        return attr, range_
-    options = [f"--{option_name(name)}-range" for name in sweeps]
-    if attr or range_ is not None:
-        raise UsageError(f"{options[0]}: sweeps by itself; leave out --attr and --range")
-    if len(options) > 1:
-        raise UsageError(f"{' and '.join(options)}: give one of them")
-    ((name, given),) = sweeps.items()
-    return [name], given
-
-
-def _request(
-    attr: list[str],
-    range_: tuple[float, float, float] | None,
-    samples: int,
-    pairs: list[str],
-    controls: dict[str, float],
-    until: float | None,
-) -> Request:
-    from faceflex.edit.request import (
-        DEFAULT_RANGE,
-        DEFAULT_UNTIL,
-        Request,
-        parse_settings,
-        strengths,
-    )
-    from faceflex.errors import UsageError
-
-    given = parse_settings(pairs)
-    settings = {k: v for k, v in given.items() if v is not None} | controls
-    automatic = tuple(k for k, v in given.items() if v is None)
-    if until is not None and not 0 < until < 1:
-        raise UsageError(f"--until {until:g}: needs a score between 0 and 1, like 0.8")
-    if until is not None and range_ is not None:
-        raise UsageError("--until and --range: give one of them")
-    if until is not None and not attr and not automatic:
-        raise UsageError("--until: needs --attr NAME, or --set NAME=auto")
-    settings_given = bool(given or controls)
-    if not attr and not settings_given:
-        raise UsageError("nothing to do: give --attr NAME (a sweep) or --set NAME=STRENGTH")
-    if not attr and range_ is not None:
-        raise UsageError("--range: needs an --attr NAME to sweep")
-    if samples < 1:
-        raise UsageError(f"--samples {samples}: needs 1 or more")
-    values: tuple[float | None, ...] = ()
-    if attr:
-        swept = until is None
-        values = tuple(strengths(*(range_ or DEFAULT_RANGE))) if swept else (None,)
-    samples = samples if attr else 1
-    return Request(tuple(attr), values, samples, settings, automatic, until or DEFAULT_UNTIL)
-
-
-def _checked(request: Request, editor: Editor) -> Request:
-    """Return the request with controls by their proper names, all of them known."""
-    from faceflex.errors import UsageError
-
-    method = editor.method
-    sweep = tuple(dict.fromkeys(method.resolve({name: 1.0})[0][0] for name in request.sweep))
-    for name in sweep:
-        count = method.controls[name].variants
-        if request.samples > count:
-            raise UsageError(f"{request.samples} samples asked; {name} has 1 to {count}")
-    settings = dict(method.resolve(request.settings))
-    searched = tuple(name for name, _ in method.resolve(dict.fromkeys(request.automatic, 1.0)))
-    request = replace(request, sweep=sweep, settings=settings, automatic=searched)
-    for name in request.automatic_controls:
-        if name in settings or (name in searched and name in sweep):
-            raise UsageError(f"{name}: is set twice")
-        if editor.scorer is not None:
-            editor.scorer.attribute_of(name)  # Says now what it does not know.
-    return request
-
-
-def _say_limits(request: Request, editor: Editor) -> None:
-    """Say, once a run, what the controls that are asked for are known not to do well."""
-    swept = [value for value in request.values if value is not None]
-    for name in request.controls:
-        control = editor.method.controls[name]
-        fixed = request.settings.get(name, 0.0)
-        values = [fixed + value for value in swept] if name in request.sweep else []
-        values.append(fixed)
-        if control.reliability in ("weak", "does not work"):
-            verb = "is weak" if control.reliability == "weak" else control.reliability
-            note(f"{name}: {verb}: most faces will not show it (see: faceflex attributes)")
-        if max(values) > control.high or min(values) < control.low:
-            note(
-                f"{name}: strengths were measured from {control.low:g} to {control.high:g};"
-                " beyond, faces may come apart"
-            )
-
-
-def _targets(
-    request: Request, folders: dict[str, Path | None], out: Path | None, file: Path | None
-) -> list[Target]:
-    """Return where each photo's results go."""
-    from faceflex.edit.options import Target
-    from faceflex.errors import UsageError
-
-    names, count = list(folders), request.outputs
-    if out is not None and file is None and _is_picture(out):
-        if len(names) > 1 or count > 1:
-            pictures = len(names) * count
-            raise UsageError(
-                f"--out {out}: is one file; {pictures} pictures are asked for; give a folder"
-            )
-        out, file = None, out
-    if file is not None:
-        if out is not None:
-            raise UsageError("--out and -o: give one of them")
-        if len(names) > 1 or count > 1:
-            raise UsageError(f"-o {file}: is one file; {len(names) * count} pictures are asked for")
-        if str(file) == "-":
-            return [Target(Path(), stdout=True)]
-        from faceflex.photo.formats import format_for
-
-        format_for(file)
-        return [Target(file.parent, file)]
-    if names == ["-"] and count == 1 and out is None:
-        return [Target(Path(), stdout=True)]
-    labels = distinct_stems(names)
-    if not request.sweep:
-        # Photos of one name come from several folders; one of each format may share its stem.
-        stems = _distinct(_stems(names), [Path(name).suffix.lower() for name in names])
-        pairs = zip(labels, stems, strict=True)
-        return [
-            Target(out or Path(), label=label, stem=stem)
-            if out is not None or folder is None
-            else Target(_beside(folder), label=label, stem=Path(name).stem, keep_name=True)
-            for (label, stem), (name, folder) in zip(pairs, folders.items(), strict=True)
-        ]
-    swept = "-".join(request.sweep)
-    if out is None:
-        places = [Path(f) for f in _distinct([f"{x}-{swept}" for x in _stems(names)])]
-    else:
-        places = [out / label if len(names) > 1 else out for label in labels]
-    return [Target(f, label=label) for f, label in zip(places, labels, strict=True)]
-
-
-def _is_picture(path: Path) -> bool:
-    """Tell whether a path is meant as a picture's: by its suffix, unless such a folder exists."""
-    from faceflex.photo.formats import FORMATS
-
-    suffixes = (suffix for group in FORMATS.values() for suffix in group)
-    return path.suffix.lower() in suffixes and not path.is_dir()
-
-
-def _beside(folder: Path) -> Path:
-    """Return the folder for the results of a folder: beside it, ``FOLDER-edited``."""
-    named = folder if folder.name not in ("", "..") else folder.resolve()
-    return named.with_name(f"{named.name or 'photos'}-edited")
-
-
-def distinct_stems(names: list[str]) -> list[str]:
-    """Return photos' names without folders and suffixes; ``-2`` and so on keep them apart."""
-    return _distinct(_stems(names))
-
-
-def _stems(names: list[str]) -> list[str]:
-    """Return photos' names without folders and suffixes."""
-    return ["stdin" if name == "-" else Path(name).stem for name in names]
-
-
-def _distinct(stems: list[str], endings: list[str] | None = None) -> list[str]:
-    """Return stems of which no two are equal, with their endings: ``-2`` and so on are added."""
-    found: dict[tuple[str, str], None] = {}
-    for stem, ending in zip(stems, endings or [""] * len(stems), strict=True):
-        unique, number = stem, 2
-        while (unique, ending) in found:
-            unique, number = f"{stem}-{number}", number + 1
-        found[unique, ending] = None
-    return [stem for stem, _ in found]

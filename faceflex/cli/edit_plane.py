@@ -114,7 +114,7 @@ def run_plane(
     outputs: PlaneOutputs,
 ) -> int:
     """Draw sheets or paths of photos; return the exit code."""
-    from faceflex.cli.edit import distinct_stems
+    from faceflex.cli.edit_targets import distinct_stems
     from faceflex.errors import FaceflexError, NoFaceError, UsageError
 
     if outputs.file is not None and (len(names) > 1 or str(outputs.file) == "-"):

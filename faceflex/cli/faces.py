@@ -64,7 +64,7 @@ def faces(
     go_offline(offline)
     names = expand(photos)
     from faceflex.assets import resolve
-    from faceflex.cli.edit import distinct_stems
+    from faceflex.cli.edit_targets import distinct_stems
     from faceflex.edit.selection import NO_FACE
     from faceflex.faces import find_faces
     from faceflex.faces.landmarks import LandmarkModel

@@ -25,7 +25,7 @@ from faceflex.faces.align import SIZE
 from faceflex.faces.landmark_groups import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from faceflex.faces.mask import fill_hull
 from faceflex.faces.region import LUMA, Region
-from faceflex.faces.sharpness import eye_blur
+from faceflex.faces.smoothstep import smoothstep
 
 _STEEPEST = (0.10, 0.12, 0.16, 0.16)  # Log luma beyond which an edge is no fold, by band.
 _MOST = 1.1  # Bounds of a gain's log: the most, ...
@@ -121,7 +121,8 @@ class Aging:
         below = log_luma(light) - luma  # How much darker than the skin around.
         beard = _beard(scene, below)
         brows = region.from_crop(_brow_zone(scene.landmarks)[:, :, None]).reshape(luma.shape)
-        hair = _smoothstep(below, *_DARKER)
+        low, high = _DARKER
+        hair = smoothstep((below - low) / (high - low))
         factor = region.from_crop(self.color + self.fold[:, :, None] * keep[:, :, None])
         # In the brows only what is hair changes.
         factor *= (1 - brows * (1 - hair))[:, :, None]
@@ -136,7 +137,7 @@ class Aging:
             skin = region.from_crop(keep[:, :, None]).reshape(luma.shape)
             skin = skin * (1 - brows) * (1 - hair) * (1 - np.float32(_UNDER_BEARD) * beard)
             lines = self.wrinkles.log_factor(region) * skin[:, :, None]
-            blur = max(scene.blur, eye_blur(scene.photo, region, scene.landmarks))
+            blur = scene.edge_blur
             factor += cv2.GaussianBlur(lines, (0, 0), blur) if blur > _SHARP else lines
         color = saturation(scene.photo[region.mask > 0.5])
         if color < 1:  # What is gray stays gray.
@@ -158,11 +159,6 @@ class Aging:
         gray = luma * (1 + tint)
         patch += share * np.float32(_FADES) * (gray - patch)
         patch *= lift
-
-
-def _smoothstep(values: Floats, low: float, high: float) -> Floats:
-    t = np.clip((values - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def _still(landmarks: NDArray[np.floating]) -> Floats:

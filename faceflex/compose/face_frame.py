@@ -70,23 +70,22 @@ def frame_place(landmarks: NDArray[np.floating]) -> tuple[Floats, Floats]:
     return _resized(_field(landmarks, template()), SIZE)
 
 
-def from_frame(pictures: Floats, landmarks: NDArray[np.floating]) -> Floats:
+def from_frame(pictures: Floats, place: tuple[Floats, Floats]) -> Floats:
     """Bring pictures from the mean face's frame to a face.
 
     Parameters
     ----------
     pictures
         (h, h, C) float32 in the frame.
-    landmarks
-        (68, 2) of the face, in pixels of the crop.
+    place
+        Where the face's pixels are in it, from :func:`frame_place`.
 
     Returns
     -------
     (128, 128, C) in the frame of the face's own crop.
     """
-    x, y = frame_place(landmarks)
     scale = pictures.shape[0] / SIZE
-    u, v = (np.float32((c + 0.5) * scale - 0.5) for c in (x, y))
+    u, v = (np.float32((c + 0.5) * scale - 0.5) for c in place)
     if pictures.shape[0] > SIZE:
         pictures = cv2.GaussianBlur(pictures, (0, 0), 0.4 * scale)
     out = cv2.remap(pictures, u, v, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

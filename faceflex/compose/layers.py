@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.region import Region
+from faceflex.faces.sharpness import eye_blur
 
 Floats = NDArray[np.float32]
 
@@ -37,6 +39,11 @@ class LayerScene:
     region: Region
     landmarks: Floats
     blur: float
+
+    @cached_property
+    def edge_blur(self) -> float:
+        """The same, told by the steepest edges of the eyes where these are softer."""
+        return max(self.blur, eye_blur(self.photo, self.region, self.landmarks))
 
 
 class Layer(Protocol):

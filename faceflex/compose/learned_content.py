@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -102,6 +102,15 @@ class ContentNetwork(Protocol):
         """
 
 
+@runtime_checkable
+class ClipNetwork(ContentNetwork, Protocol):
+    """A network that can be quicker where many frames are made."""
+
+    def for_clips(self) -> ContentNetwork:
+        """Return the network for frames of clips."""
+        ...
+
+
 @cache
 def _noise(seed: int) -> Floats:
     """Return the noise (128, 160) of a seed: the same for all strengths."""
@@ -135,8 +144,10 @@ class LearnedContent:
 
     def for_clips(self) -> LearnedContent:
         """Return the renderer for frames of clips."""
-        quicker = getattr(self._network, "for_clips", None)
-        return self if quicker is None else LearnedContent(quicker(), self._seed)
+        network = self._network
+        if not isinstance(network, ClipNetwork):
+            return self
+        return LearnedContent(network.for_clips(), self._seed)
 
     def render(self, scene: Scene) -> Content | None:
         """Render a scene: the hole, and around it the share of the change that is an expression.

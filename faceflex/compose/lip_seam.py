@@ -25,6 +25,7 @@ from faceflex.compose.photo_detail import grain_like
 from faceflex.faces.align import invert
 from faceflex.faces.lips import Lips
 from faceflex.faces.region import LUMA, Region
+from faceflex.faces.smoothstep import smoothstep
 
 ROWS, COLUMNS = 48, 160
 """Size of an unrolled seam."""
@@ -180,7 +181,7 @@ class SeamLine:
             borderMode=cv2.BORDER_REPLICATE,
         )
         inside = np.minimum(self.across, self.width - self.across)
-        return 1 + (ratio - 1) * _smooth_step((inside + _END) / _END_FADE)[:, :, None]
+        return 1 + (ratio - 1) * smoothstep((inside + _END) / _END_FADE)[:, :, None]
 
     def weights(self) -> tuple[Floats, Floats]:
         """Return (h, w): where the seam is new, and where it replaces what contours left over."""
@@ -188,8 +189,8 @@ class SeamLine:
         off = np.abs(self.apart)
         away = np.hypot(np.maximum(off - _CORE, 0) / _FADE, beyond)
         return (
-            _smooth_step(1 - away),
-            _smooth_step(_LEFT_OVER + 0.5 - off) * _smooth_step(1 - beyond),
+            smoothstep(1 - away),
+            smoothstep(_LEFT_OVER + 0.5 - off) * smoothstep(1 - beyond),
         )
 
 
@@ -228,19 +229,13 @@ def lay_seam(
     made += grain_like(scene.patch, region, targets, scene.blur, *at)
     new, near = line.weights()
     own = np.maximum(patch[at] @ LUMA, 1) / np.maximum(made @ LUMA, 1)
-    wrong = _smooth_step((np.abs(np.log(own)) - _WRONG) / _WRONG)
+    wrong = smoothstep((np.abs(np.log(own)) - _WRONG) / _WRONG)
     return made, np.maximum(new, near * cv2.GaussianBlur(wrong, (0, 0), 0.4 / region.scale))
 
 
 def share_below(apart: Floats) -> Floats:
     """Return (h, w, 1): which share of a color is the lower lip's, so far below the line."""
     return np.float32(np.clip((apart + _BESIDE[0]) / (2 * _BESIDE[0]), 0, 1))[..., None]
-
-
-def _smooth_step(t: NDArray[np.floating]) -> Floats:
-    """Return 0 below 0, 1 above 1, and a smooth step between."""
-    t = np.clip(t, 0, 1)
-    return np.float32(t * t * (3 - 2 * t))
 
 
 def _darkest(scene: Scene) -> float:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from faceflex.faces.landmark_groups import INNER_LOWER_LIP, INNER_UPPER_LIP, MOUTH_MIDDLE
 from faceflex.faces.lips import Lips, interpolate_shift, uncross_lips
+from faceflex.faces.smoothstep import smoothstep
 
 Floats = NDArray[np.float32]
 
@@ -54,8 +55,7 @@ def side(lips: Lips, x: Floats, y: Floats) -> Floats:
     """
     line = np.interp(x, lips.x, lips.midline)
     beyond = np.maximum(np.maximum(lips.x[0] - x, x - lips.x[-1]), 0)
-    rise = np.clip(0.5 - (y - line) / (1.2 * beyond + 1e-3), 0, 1)
-    return np.float32(rise * rise * (3 - 2 * rise))
+    return np.float32(smoothstep(0.5 - (y - line) / (1.2 * beyond + 1e-3)))
 
 
 def between(lips: Lips, x: Floats, y: Floats, soft: float) -> Floats:

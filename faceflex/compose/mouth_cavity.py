@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from faceflex.compose.lips_motion import edges
 from faceflex.faces.lips import Lips
+from faceflex.faces.smoothstep import smoothstep
 
 _TEETH = 1.8  # Pixels of the crop below the upper lip where teeth show, ...
 _FADE = 2.2  # ... and over which they pass into the dark.
@@ -37,8 +38,7 @@ def darken_cavity(teeth: Floats, lips: Lips, x: Floats, y: Floats, share: float)
     if share <= 0:
         return teeth
     upper, lower = edges(lips, x)
-    below = np.clip((y - upper - _TEETH) / _FADE, 0, 1)
-    dark = below * below * (3 - 2 * below) * np.float32(share)
+    dark = smoothstep((y - upper - _TEETH) / _FADE) * np.float32(share)
     lit = 1 + 0.5 * np.clip(1 - (lower - y) / _LIT, 0, 1)
     left = 1 - dark[:, :, None] * (1 - _DARK * lit[:, :, None])
     return np.asarray(teeth * left, np.float32)

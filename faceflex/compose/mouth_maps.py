@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from faceflex.compose.lips_motion import between, edges
 from faceflex.faces.lips import Lips
+from faceflex.faces.smoothstep import smoothstep
 
 HOLE_GROWTH, HOLE_SOFTNESS = 1.4, 1.4
 """How far the hole reaches beyond the lips' edges, and the width of its rim, pixels of the crop."""
@@ -82,13 +83,11 @@ def mouth_maps(
     half = max(float(lips.x[-1] - lips.x[0]) / 2, 1.0)
     off = np.abs(x - (lips.x[0] + lips.x[-1]) / 2) / half
     reach = growth * (_AT_CORNERS + (1 - _AT_CORNERS) * np.clip((1.05 - off) / 0.35, 0, 1))
-    rise = np.clip((reach - away) / softness + 0.5, 0, 1)
+    hole = smoothstep((reach - away) / softness + 0.5)
     distances = (
         np.float32(np.clip(d / _UNIT, -_MOST, _MOST)) for d in (y - upper, y - lower, x - middle)
     )
-    return MouthMaps(
-        np.float32(rise * rise * (3 - 2 * rise)), between(lips, x, y, _RIM), *distances
-    )
+    return MouthMaps(np.float32(hole), between(lips, x, y, _RIM), *distances)
 
 
 def grid_coordinates(lips: Lips) -> tuple[Floats, Floats]:

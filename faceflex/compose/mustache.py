@@ -22,7 +22,6 @@ from faceflex.compose.photo_detail import grain_like
 from faceflex.faces.align import SIZE, invert, transform_points
 from faceflex.faces.mask import fill_hull
 from faceflex.faces.region import LUMA, Region
-from faceflex.faces.sharpness import eye_blur
 
 _HAIRS = 1500  # Of the fullest mustache.
 _LAYERS = 20  # Hairs are laid over each other in so many.
@@ -172,9 +171,8 @@ class Mustache:
         curves = hair_curves(hairs, landmarks, long)[shown]
         part = region.subregion(rows, columns)
         cover, bright = _draw(curves, hairs.shade[shown], part)
-        blur = max(scene.blur, eye_blur(scene.photo, region, landmarks))
-        if blur > 0.3:
-            cover, bright = (cv2.GaussianBlur(v, (0, 0), blur) for v in (cover, bright))
+        if scene.edge_blur > 0.3:
+            cover, bright = (cv2.GaussianBlur(v, (0, 0), scene.edge_blur) for v in (cover, bright))
         shade = bright / np.maximum(cover, 1e-3)
         color = HairColor.measure(scene.photo, region, landmarks)
         crop = to_crop(scene.patch, region)

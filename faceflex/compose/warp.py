@@ -23,6 +23,7 @@ from faceflex.faces.align import SIZE
 from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import SAMPLES, Lips, lips_from_landmarks
 from faceflex.faces.mask import face_outline, fill_hull
+from faceflex.faces.smoothstep import smoothstep
 from faceflex.faces.vermilion import Vermilion
 
 UPPER_FACE, LOWER_FACE = tuple(range(17, 55)), (*range(17, 49), *range(54, 60))
@@ -90,8 +91,7 @@ def _rest_weight(landmarks: NDArray[np.floating]) -> NDArray[np.float32]:
     inside = fill_hull(landmarks, SIZE, raise_brows=True).astype(np.uint8)
     inside[[0, -1]] = inside[:, [0, -1]] = 0
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    rise = np.clip((distance - 1.5) / _REST, 0, 1)
-    smooth = (rise * rise * (3 - 2 * rise)).astype(np.float32)
+    smooth = smoothstep((distance - 1.5) / _REST).astype(np.float32)
     return cv2.resize(smooth, (GRID, GRID), interpolation=cv2.INTER_AREA)
 
 

@@ -24,7 +24,14 @@ from faceflex.compose.years_bands import (
 )
 from faceflex.data.readers import read_utkface
 from faceflex.errors import FaceflexError, UsageError
-from faceflex.faces.align import SIZE, estimate_similarity, invert, transform_points, warp
+from faceflex.faces.align import (
+    SIZE,
+    estimate_similarity,
+    invert,
+    template,
+    transform_points,
+    warp,
+)
 from faceflex.faces.landmark_groups import LEFT_EYE, RIGHT_EYE
 from faceflex.photo import load_rgb
 
@@ -75,11 +82,11 @@ class YearsFaces:
     flow: Floats
 
 
-def frontal(landmarks: NDArray[np.floating], template: NDArray[np.floating]) -> bool:
+def frontal(landmarks: NDArray[np.floating]) -> bool:
     """Return whether aligned (68, 2) landmarks are those of a face seen from the front."""
     left, right = (abs(landmarks[30, 0] - landmarks[n, 0]) for n in (2, 14))
     turned = abs(left - right) / max(left + right, 1e-3)
-    off = float(np.sqrt(np.square(landmarks - template).sum(axis=1).mean()))
+    off = float(np.sqrt(np.square(landmarks - template()).sum(axis=1).mean()))
     return bool(turned < _TURNED and off < 2 * _ODD)
 
 
@@ -95,8 +102,6 @@ def in_frame(
 
 def _sharpness(energy: Floats) -> float:
     """Return how sharp a face's eyes are: the log energy of its finest band less a coarse one's."""
-    from faceflex.faces.align import template
-
     values = []
     for eye in (LEFT_EYE, RIGHT_EYE):
         x, y = (template()[eye].mean(axis=0) * ENERGIES / SIZE).astype(int)
@@ -132,8 +137,6 @@ def read_years(
     UsageError
         If there are too few.
     """
-    from faceflex.faces.align import template
-
     records = [r for r in read_utkface(folder) if r.points is not None and r.labels]
     records = [r for r in records if r.held_out == held_out]
     judged = [list(names).index(n) for n in _JUDGED]
@@ -145,7 +148,7 @@ def read_years(
             assert record.points is not None
             matrix = estimate_similarity(record.points)
             landmarks = np.float32(transform_points(matrix, record.points))
-            if not frontal(landmarks, template()):
+            if not frontal(landmarks):
                 continue
             try:
                 rgb = load_rgb(record.path)

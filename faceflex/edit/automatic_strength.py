@@ -229,7 +229,7 @@ class _Search:
 
     def _score_of(self, picture: NDArray[np.uint8], attribute: str) -> float:
         landmarks = self._opened.editor.finder.landmarks
-        points = landmarks.refine(picture, landmarks.refine(picture, self._face.face.points))
+        points = landmarks.find_again(picture, self._face.face.points)
         return self._scorer.score(align(picture, points).crop, attribute)
 
     def _is_sane(self, shot: Shot) -> bool:

@@ -81,5 +81,5 @@ def boosted_changes(
 
 def _crop_of(opened: OpenPhoto, picture: NDArray[np.uint8], face: AlignedFace) -> NDArray[np.uint8]:
     landmarks = opened.editor.finder.landmarks
-    points = landmarks.refine(picture, landmarks.refine(picture, face.face.points))
+    points = landmarks.find_again(picture, face.face.points)
     return align(picture, points).crop

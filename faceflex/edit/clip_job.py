@@ -29,10 +29,9 @@ from faceflex.files import atomic_write
 from faceflex.methods.controls import Settings
 from faceflex.photo import Photo, load_photo, write_file
 from faceflex.photo.clip import LARGEST_SIDE, ClipFile, clip_format
-from faceflex.photo.credentials import Signer
 from faceflex.photo.formats import format_for
 from faceflex.photo.metadata import provenance_xmp
-from faceflex.photo.provenance import SOFTWARE, Provenance, encode_with_provenance
+from faceflex.photo.provenance import SOFTWARE, Provenance, encode_with_provenance, sign
 
 _SAMPLES = 6  # Frames that a GIF's colors are chosen of.
 
@@ -232,32 +231,13 @@ def _write_clip(
         with atomic_write(clip.path) as temporary:
             size = file.write(temporary, counted(), samples)
             if options.signer is not None:
-                temporary.write_bytes(
-                    _signed(temporary.read_bytes(), form, photo, source, provenance, options.signer)
-                )
+                data = temporary.read_bytes()
+                signed = sign(data, form, photo, provenance, options.signer, source)
+                temporary.write_bytes(signed)
     except OSError as error:
         reason = error.strerror or error
         raise PhotoError(f"{clip.path}: cannot be written ({reason})") from None
     return size
-
-
-def _signed(
-    data: bytes,
-    form: str,
-    photo: Photo,
-    source: bytes | str,
-    provenance: Provenance | None,
-    signer: Signer,
-) -> bytes:
-    """Sign a clip; its photo is the ingredient."""
-    content = Path(source).read_bytes() if isinstance(source, str) else source
-    parent = content, photo.format, Path(photo.name).name
-    settings: dict[str, str] = {}
-    version = SOFTWARE
-    if provenance is not None:
-        settings = {**provenance.settings, "method": provenance.method, **provenance.fingerprints}
-        version = provenance.software_version
-    return signer.sign(data, form, parent, (SOFTWARE, version), settings)
 
 
 def _write_still(

@@ -132,7 +132,7 @@ def feeling_realism(
             [opened.shot(**{VALENCE: goal[VALENCE], AROUSAL: goal[AROUSAL]})]
         )
         for shown, faces in ((rgb, real), (picture, edited)):
-            points = landmarks.refine(shown, landmarks.refine(shown, face.points))
+            points = landmarks.find_again(shown, face.points)
             faces.append(cut_face(shown, points, record.path.stem, PLACE))
         if progress:
             progress(number, len(labelled))

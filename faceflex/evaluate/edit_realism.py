@@ -39,7 +39,7 @@ class EditRealism:
         self, strength: float, picture: NDArray[np.uint8], points: NDArray[np.floating], person: str
     ) -> None:
         """Add the face near ``points`` (68, 2) of an edited (H, W, 3) uint8 picture."""
-        found = self._landmarks.refine(picture, self._landmarks.refine(picture, points))
+        found = self._landmarks.find_again(picture, points)
         face = cut_face(picture, found, person, self._place)
         self._edited.setdefault(strength, []).append(face)
 

@@ -100,8 +100,7 @@ class Instruments:
         self, picture: NDArray[np.uint8], points: NDArray[np.floating], attribute: str
     ) -> Measurement:
         """Measure the face near ``points`` (68, 2) of an (H, W, 3) uint8 picture."""
-        # Twice: where landmarks are found should not depend on where the search began.
-        landmarks = self.landmarks.refine(picture, self.landmarks.refine(picture, points))
+        landmarks = self.landmarks.find_again(picture, points)
         crop = align(picture, landmarks).crop
         score = float(self.classifier.scores(crop[None])[0, self.column(attribute)])
         return Measurement(landmarks, score, self.descriptor(picture, landmarks))

@@ -134,8 +134,7 @@ def find_realism_faces(
     """
     for face in finder.find(picture):
         if face.score >= finder.min_score:
-            # Twice: where landmarks are found should not depend on where the search began.
-            points = landmarks.refine(picture, landmarks.refine(picture, face.points))
+            points = landmarks.find_again(picture, face.points)
             yield cut_face(picture, points, person, place)
 
 

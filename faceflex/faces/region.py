@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from faceflex.faces.align import invert, scale_of, transform_points
 from faceflex.faces.mask import face_outline
+from faceflex.faces.smoothstep import smoothstep
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in luma (ITU-R BT.601)."""
@@ -182,6 +183,4 @@ def _feather(mask: NDArray[np.uint8], width: float) -> NDArray[np.float32]:
     """Feather a 0/255 mask: a smoothstep of the distance to its edge, over ``width`` pixels."""
     padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    t = np.clip((distance - 1) / max(width, 1.0), 0, 1)
-    smoothstep: NDArray[np.float32] = (t * t * (3 - 2 * t)).astype(np.float32)
-    return smoothstep
+    return smoothstep((distance - 1) / max(width, 1.0)).astype(np.float32)

@@ -286,10 +286,12 @@ class AttributeVectorMethod:
     def remarks(self, code: FaceCode, shot: Shot) -> tuple[str, ...]:
         """Return what a shot leaves undone of what it asks for, a phrase each."""
         asked = dict(shot.settings)
-        if asked.get(MUSTACHE, 0.0) > 0 and self._years.is_child(code.face):
-            age = self._years.looks(code.face).age
-            return (f"looks like a child of about {age:.0f}: no mustache is drawn",)
-        return ()
+        if asked.get(MUSTACHE, 0.0) <= 0:
+            return ()
+        looks = self._years.looks(code.face)
+        if not looks.child:
+            return ()
+        return (f"looks like a child of about {looks.age:.0f}: no mustache is drawn",)
 
     def smile_changes(
         self, codes: Sequence[FaceCode], offsets: Sequence[NDArray[np.float32]]

@@ -24,6 +24,11 @@ class Looks(NamedTuple):
     age: float
     female: float
 
+    @property
+    def child(self) -> bool:
+        """Whether they are those of a child."""
+        return self.age < CHILD
+
 
 class FaceYears:
     """Statistics of years and the regressor of ages, loaded when they are first needed.
@@ -71,7 +76,7 @@ class FaceYears:
 
     def is_child(self, face: AlignedFace) -> bool:
         """Return whether a face is a child's, as far as its looks tell."""
-        return self.looks(face).age < CHILD
+        return self.looks(face).child
 
     def change(self, face: AlignedFace, years: float) -> Appearance:
         """Return what some years do to a face."""

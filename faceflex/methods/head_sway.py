@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from faceflex.faces.align import SIZE
 from faceflex.faces.lips import Lips
+from faceflex.faces.smoothstep import smoothstep
 
 _RATES = (0.13, 0.23, 0.37, 0.61)  # Hz.
 _REACH = np.array([0.8, 0.6, 0.008])  # Pixels of the crop across and down, and radians.
@@ -47,8 +48,7 @@ def head_sway(
     sizes = rng.uniform(0.5, 1.0, rates.shape)
     waves = (sizes * np.sin(2 * np.pi * rates * moment + phases)).sum(axis=1) / sizes.sum(axis=1)
     left = _RISES if seconds is None else seconds - moment
-    rise = float(np.clip(min(moment, left) / _RISES, 0, 1))
-    across, down, tilt = (_REACH * waves * rise * rise * (3 - 2 * rise)).tolist()
+    across, down, tilt = (_REACH * waves * smoothstep(min(moment, left) / _RISES)).tolist()
     return across, down, tilt
 
 

@@ -123,9 +123,14 @@ def keeps_lips_closed(code: FaceCode) -> bool:
 
     Infants do, and mouths that are covered, unless they are wide open.
     """
-    if code.face.lips.gap >= _AJAR:
-        return False
-    return code.covered >= _COVERED or is_infant(code.face.landmarks)
+    if infant_keeps_lips_closed(code.face):
+        return True
+    return code.covered >= _COVERED and code.face.lips.gap < _AJAR
+
+
+def infant_keeps_lips_closed(face: AlignedFace) -> bool:
+    """Return whether a face is an infant's whose mouth is not wide open: it shows no teeth."""
+    return face.lips.gap < _AJAR and is_infant(face.landmarks)
 
 
 def opening_share(code: FaceCode) -> float:

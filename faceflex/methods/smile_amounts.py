@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.aligned_face import AlignedFace
-from faceflex.faces.infant import is_infant
+from faceflex.faces.smoothstep import smoothstep
 from faceflex.methods.action_motion import ActionMotion, turned_away
 from faceflex.methods.base import Shot
+from faceflex.methods.latent_steps import infant_keeps_lips_closed
 from faceflex.methods.smile_sequences import SmileSequence
 
 _USUAL, _SPREAD, _NEARER = 1.0, 0.5, (0.8, 1.2)  # Corners' amounts that smiles are shown with.
@@ -17,7 +18,6 @@ _LEFT = 0.25  # What is left to do to a face that smiles already.
 _OPEN, _OPEN_FIRST = 6.0, 1.0  # Pixels that lips part at most, for corners' amounts, and beyond.
 _TURNED = 0.5  # Of the motion, that a face turned far away does not make.
 _PARTING = (0.35, 1.0)  # Shares of a smile between which lips part that a boost parts.
-_AJAR = 4.0  # Pixels of the crop: lips that are less apart are as good as closed.
 _SHUT = 1.0  # How far a blink shuts an eye.
 
 
@@ -55,7 +55,8 @@ def smile_amounts(
         shown = apex[0] * nearer_to_usual(float(apex[0]))
         moved[0] *= 1 + boost * max(0.0, _BROAD / max(shown, 1e-6) - 1)
         missing = boost * max(0.0, _PARTED - float(apex[1]))
-        moved[1] += missing * intensity * smoothed(reached, *_PARTING)
+        low, high = _PARTING
+        moved[1] += missing * intensity * float(smoothstep((reached - low) / (high - low)))
         apex[1] += missing
     moved *= 1 - (1 - _LEFT) * smiling
     # Teeth that are bared without a smile would be another expression.
@@ -63,7 +64,7 @@ def smile_amounts(
     # What a turned face shows of its smile is not known well: less is done to it.
     moved *= 1 - _TURNED * turned_away(face.landmarks)
     # Where lips may not be where they seem, they stay closed; as infants' do, who have no teeth.
-    if face.warnings or (face.lips.gap < _AJAR and is_infant(face.landmarks)):
+    if face.warnings or infant_keeps_lips_closed(face):
         moved[1] = 0
     gap = face.lips.gap
     # Lips that are apart open as much less.
@@ -90,9 +91,3 @@ def nearer_to_usual(apex: float) -> float:
     low, high = _NEARER
     wanted = min(max(_USUAL + _SPREAD * (apex - _USUAL), low), high)
     return wanted / max(apex, 1e-6)
-
-
-def smoothed(value: float, low: float, high: float) -> float:
-    """Return 0 up to ``low``, 1 from ``high`` on, and a smooth step between."""
-    t = min(1.0, max(0.0, (value - low) / (high - low)))
-    return t * t * (3 - 2 * t)

@@ -20,6 +20,7 @@ from faceflex.errors import AssetError
 from faceflex.faces.align import estimate_similarity, template, transform_points
 from faceflex.faces.landmark_groups import INNER_LOWER_LIP, INNER_UPPER_LIP, RIGID_LANDMARKS
 from faceflex.faces.lips import CLOSED_GAP, SAMPLES, Lips, middle_mean
+from faceflex.faces.smoothstep import smoothstep
 from faceflex.tensors import read_arrays, wrap_read_errors, write_arrays
 
 KIND = "faceflex-smile-motion-1"
@@ -254,8 +255,7 @@ _SHAPES = {
 
 def _smooth(value: float, low: float, high: float) -> float:
     """Return 0 up to ``low``, 1 from ``high`` on, and a smooth step between."""
-    t = min(1.0, max(0.0, (value - low) / (high - low)))
-    return t * t * (3 - 2 * t)
+    return float(smoothstep((value - low) / (high - low)))
 
 
 def _move(

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from faceflex.faces.smoothstep import smoothstep
+
 if TYPE_CHECKING:
     from faceflex.models.smile_dynamics import SmileDynamics
 
@@ -119,8 +121,7 @@ class SmileSequence:
         """The curves up to rest; what has not ended by itself is faded out."""
         curves = self.curves[: self.end + 1]
         count = round(_OFFSET * RATE)
-        tail = np.linspace(1, 0, count + 1)[1:]
-        ease = (tail * tail * (3 - 2 * tail))[:, None]
+        ease = smoothstep(np.linspace(1, 0, count + 1)[1:])[:, None]
         return np.concatenate([curves, curves[-1] * ease])
 
     def _shut(self, moment: float, seconds: float, *, loop: bool) -> float:

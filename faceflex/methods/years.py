@@ -18,6 +18,7 @@ from faceflex.errors import AssetError
 from faceflex.faces.align import SIZE, template
 from faceflex.faces.landmark_groups import BROWS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from faceflex.faces.mask import fill_hull
+from faceflex.faces.smoothstep import smoothstep
 from faceflex.tensors import read_arrays, write_arrays
 
 KIND = "faceflex-years-1"
@@ -232,20 +233,19 @@ def aging_layer(change: Appearance, landmarks: NDArray[np.floating], seed: int =
     gains = OLDER if older else YOUNGER
     # Skin gets no smoother with years: where detail fades, younger faces had more hair.
     one_way = np.maximum if older else np.minimum
-    inner = _inner_zone()[:, :, None]
-    energy = from_frame(np.float32(gains.energy) * one_way(change.energy, 0), landmarks)
-    energy *= from_frame(inner, landmarks)
+    inner, place = _inner_zone()[:, :, None], frame_place(landmarks)
+    energy = from_frame(np.float32(gains.energy) * one_way(change.energy, 0), place)
+    energy *= from_frame(inner, place)
     color = np.float32(gains.color) * cv2.resize(change.color, (SIZE, SIZE)) * inner
-    color = from_frame(color, landmarks)
-    fold = from_frame(np.float32(gains.fold) * change.fold * inner, landmarks)[..., 0]
+    color = from_frame(color, place)
+    fold = from_frame(np.float32(gains.fold) * change.fold * inner, place)[..., 0]
     wrinkles = None
     if change.wrinkled > 0 and change.flow is not None:
         more = cv2.resize(change.energy[..., :2].mean(axis=2), (SIZE, SIZE))
         share = np.clip(_WRINKLED[0] + _WRINKLED[1] * more, 0, _WRINKLED[2])
         share = share * np.float32(change.wrinkled) * skin_zone()
         depth = share[:, :, None] * np.array(_DEPTHS, np.float32)
-        place = np.stack(frame_place(landmarks), axis=2)
-        wrinkles = Wrinkles(from_frame(depth, landmarks), place, change.flow, seed)
+        wrinkles = Wrinkles(from_frame(depth, place), np.stack(place, axis=2), change.flow, seed)
     return Aging(energy, color, fold, max(change.gray, 0.0), wrinkles)
 
 
@@ -275,11 +275,11 @@ def _inner_zone() -> Floats:
     inside = fill_hull(template(), SIZE, raise_brows=True).astype(np.uint8)
     inside[[0, -1]] = inside[:, [0, -1]] = 0
     far = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    t = np.clip((far - _EDGE[0]) / (_EDGE[1] - _EDGE[0]), 0, 1)
+    inner = smoothstep((far - _EDGE[0]) / (_EDGE[1] - _EDGE[0]))
     # Fringes hide the foreheads of the young more often.
     brows = template()[BROWS, 1].min()
     u = np.clip((np.arange(SIZE) - brows + _FRINGE[0]) / (_FRINGE[0] - _FRINGE[1]), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t) * u[:, None], np.float32)
+    return np.asarray(inner * u[:, None], np.float32)
 
 
 @cache

@@ -17,7 +17,7 @@ from torch import Tensor
 from faceflex.models.attribute_classifier import AttributeClassifier, ClassifierConfig
 from faceflex.models.checkpoint import load_network
 from faceflex.models.feature_extractor import ExtractorConfig, FeatureExtractor
-from faceflex.models.network import Network, crop_batches
+from faceflex.models.network import Network, read_crops
 
 BACKBONES = ("attributes", "features")
 _LARGEST, _MOST_EXPRESSIONS = 512, 64
@@ -93,11 +93,12 @@ class AffectRegressor(Network):
 
         They are the mean over a face and its mirror image.
         """
-        rows = [
-            ((self(x)[0] + self(x.flip(3))[0]) / 2).cpu().numpy()
-            for x in crop_batches(self, crops, batch, self.config.size)
-        ]
-        return np.concatenate(rows) if rows else np.zeros((0, 2), np.float32)
+
+        def read(x: Tensor) -> Tensor:
+            places: Tensor = (self(x)[0] + self(x.flip(3))[0]) / 2
+            return places
+
+        return read_crops(self, crops, read, (2,), batch=batch, size=self.config.size)
 
 
 def load_affect_regressor(path: Path, device: str = "cpu") -> AffectRegressor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceflex.models.attribute_classifier import conv
-from faceflex.models.network import Network, crop_batches
+from faceflex.models.network import Network, read_crops
 
 _LARGEST = 512
 _OLDEST = 100.0
@@ -85,12 +85,13 @@ class AgeRegressor(Network):
         -------
         (N, 2) float32: years, and the probability of a woman; means of a face and its mirror image.
         """
-        rows = []
-        for x in crop_batches(self, crops, batch, self.config.size):
+
+        def read(x: Tensor) -> Tensor:
             out = (self(x) + self(x.flip(3))).float() / 2
             age = (out[:, 0] * _UNIT).clamp(0, _OLDEST)
-            rows.append(torch.stack([age, torch.sigmoid(out[:, 1])], 1).cpu().numpy())
-        return np.concatenate(rows) if rows else np.zeros((0, 2), np.float32)
+            return torch.stack([age, torch.sigmoid(out[:, 1])], 1)
+
+        return read_crops(self, crops, read, (2,), batch=batch, size=self.config.size)
 
 
 def targets(ages: NDArray[np.floating], female: NDArray[np.floating]) -> NDArray[np.float32]:

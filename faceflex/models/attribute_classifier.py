@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceflex.models.checkpoint import load_network
-from faceflex.models.network import Network, crop_batches
+from faceflex.models.network import Network, read_crops
 from faceflex.tensors import valid_names
 
 _LARGEST = 1024  # Side in pixels.
@@ -103,11 +103,12 @@ class AttributeClassifier(Network):
         -------
         (N, attributes) float32 probabilities; the mean of a face and its mirror image.
         """
-        rows = []
-        for x in crop_batches(self, crops, batch, self.config.size):
-            both = torch.sigmoid(self(x)) + torch.sigmoid(self(x.flip(3)))
-            rows.append((both / 2).cpu().numpy())
-        return np.concatenate(rows) if rows else np.zeros((0, len(self.config.names)), np.float32)
+
+        def read(x: Tensor) -> Tensor:
+            return (torch.sigmoid(self(x)) + torch.sigmoid(self(x.flip(3)))) / 2
+
+        columns = (len(self.config.names),)
+        return read_crops(self, crops, read, columns, batch=batch, size=self.config.size)
 
 
 def load_classifier(path: Path, device: str = "cpu") -> AttributeClassifier:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceflex.models.network import crop_batches
+from faceflex.models.network import read_crops
 from faceflex.models.vae import VAE
 from faceflex.parallel.batching import BatchingQueue
 
@@ -36,8 +36,7 @@ def encode_faces(model: VAE, faces: NDArray[np.uint8], batch: int = 32) -> NDArr
     -------
     (N, latent) float32.
     """
-    rows = [model.encode(x).float().cpu().numpy() for x in crop_batches(model, faces, batch)]
-    return np.concatenate(rows) if rows else np.zeros((0, model.config.latent), np.float32)
+    return read_crops(model, faces, model.encode, (model.config.latent,), batch=batch)
 
 
 @torch.inference_mode()

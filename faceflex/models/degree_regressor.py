@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceflex.models.attribute_classifier import conv
-from faceflex.models.network import Network, crop_batches
+from faceflex.models.network import Network, read_crops
 
 _LARGEST = 512
 # The window that it looks at, as shares of the side: top, bottom, left, right.
@@ -98,8 +98,9 @@ class DegreeRegressor(Network):
     @torch.inference_mode()
     def raw_degrees(self, crops: NDArray[np.uint8], batch: int = 64) -> NDArray[np.float32]:
         """Return the inverse hyperbolic tangent of :meth:`degrees`, which has no bounds; (N,)."""
-        rows = []
-        for x in crop_batches(self, crops, batch, self.config.size):
-            scores = (self(x) + self(x.flip(3))) / 2
-            rows.append((scores * self.scale + self.shift).cpu().numpy())
-        return np.concatenate(rows) if rows else np.zeros(0, np.float32)
+
+        def read(x: Tensor) -> Tensor:
+            scores: Tensor = (self(x) + self(x.flip(3))) / 2
+            return scores * self.scale + self.shift
+
+        return read_crops(self, crops, read, batch=batch, size=self.config.size)

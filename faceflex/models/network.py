@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -61,3 +61,31 @@ def crop_batches(
         part = torch.from_numpy(np.ascontiguousarray(crops[start : start + batch])).to(device)
         x = part.permute(0, 3, 1, 2).float() / 255
         yield x if size is None else F.interpolate(x, size=(size, size), mode="area")
+
+
+def read_crops(
+    network: nn.Module,
+    crops: NDArray[np.uint8],
+    read: Callable[[Tensor], Tensor],
+    columns: tuple[int, ...] = (),
+    *,
+    batch: int,
+    size: int | None = None,
+) -> NDArray[np.float32]:
+    """Return what a network reads from crops, as :func:`crop_batches` takes them.
+
+    Parameters
+    ----------
+    network, crops, batch, size
+        As there.
+    read
+        Pictures (B, 3, size, size) -> rows (B, *columns).
+    columns
+        Shape of a row.
+
+    Returns
+    -------
+    (N, *columns) float32.
+    """
+    rows = [read(x).float().cpu().numpy() for x in crop_batches(network, crops, batch, size)]
+    return np.concatenate(rows) if rows else np.zeros((0, *columns), np.float32)

@@ -125,11 +125,13 @@ def sign(
     data: bytes,
     file_format: str,
     photo: Photo,
-    provenance: Provenance,
+    provenance: Provenance | None,
     signer: Signer,
     original: bytes | str | None = None,
 ) -> bytes:
     """Sign the file of an edit; parameters as in :func:`encode_with_provenance`.
+
+    Without provenance the credentials name the software alone.
 
     Raises
     ------
@@ -141,5 +143,9 @@ def sign(
     else:
         content = Path(original).read_bytes() if isinstance(original, str) else original
     parent = content, photo.format, Path(photo.name).name
-    settings = {**provenance.settings, "method": provenance.method, **provenance.fingerprints}
-    return signer.sign(data, file_format, parent, (SOFTWARE, provenance.software_version), settings)
+    settings: dict[str, str] = {}
+    version = SOFTWARE
+    if provenance is not None:
+        settings = {**provenance.settings, "method": provenance.method, **provenance.fingerprints}
+        version = provenance.software_version
+    return signer.sign(data, file_format, parent, (SOFTWARE, version), settings)

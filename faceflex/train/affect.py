@@ -16,7 +16,7 @@ from faceflex.errors import UsageError
 from faceflex.models.affect_regressor import AffectConfig, AffectRegressor
 from faceflex.models.checkpoint import save_network
 from faceflex.models.network import Network
-from faceflex.train.classifier import augment
+from faceflex.train.classifier import augmented_part
 from faceflex.train.objective import Objective, Term, TrainConfig
 from faceflex.train.plane import PlaneSampler, concordance, labelled_faces, plane_labels
 from faceflex.train.workers import Workers
@@ -120,15 +120,13 @@ class AffectObjective(Objective[AffectRegressor, AffectBatch, tuple[Tensor, Tens
     def batch(self, step: int) -> AffectBatch:
         """Return this process's part of a step's faces, augmented."""
         rows = self._sampler(step)
-        faces = torch.from_numpy(self.cache.faces[self.train_index[rows]]).permute(0, 3, 1, 2)
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
-        pictures = augment(faces.float() / 255, self.network.config.size, generator)[self._part]
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        faces, size = self.cache.faces[self.train_index[rows]], self.network.config.size
+        pictures = augmented_part(faces, size, self.config, step, self.workers)
         places, names = (
             torch.from_numpy(x[rows][self._part]) for x in (self._places, self._expressions)
         )
         device = self.workers.device
-        return AffectBatch(pictures.to(device), places.to(device), names.to(device))
+        return AffectBatch(pictures, places.to(device), names.to(device))
 
     def forward(self, network: nn.Module, batch: AffectBatch, step: int) -> tuple[Tensor, Tensor]:
         """Return places (B, 2) and logits (B, K)."""

@@ -16,7 +16,7 @@ from faceflex.errors import UsageError
 from faceflex.models.age_regressor import AgeRegressor, targets
 from faceflex.models.checkpoint import save_network
 from faceflex.train.batches import EpochSampler
-from faceflex.train.classifier import augment
+from faceflex.train.classifier import augmented_part
 from faceflex.train.objective import Objective, Term, TrainConfig
 from faceflex.train.workers import Workers
 
@@ -91,12 +91,12 @@ class AgeObjective(Objective[AgeRegressor, AgeBatch, Tensor]):
     def batch(self, step: int) -> AgeBatch:
         """Return this process's part of a step's faces, augmented."""
         rows = self._sample(step)
-        faces = torch.from_numpy(np.stack([self.cache.faces[i] for i in rows])).permute(0, 3, 1, 2)
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
-        pictures = augment(faces.float() / 255, self.network.config.size, generator)[self._part]
+        faces = np.stack([self.cache.faces[i] for i in rows])
+        size = self.network.config.size
+        pictures = augmented_part(faces, size, self.config, step, self.workers)
         device = self.workers.device
         return AgeBatch(
-            pictures.contiguous(memory_format=torch.channels_last).to(device),
+            pictures,
             torch.from_numpy(self._targets[rows][self._part]).to(device),
         )
 

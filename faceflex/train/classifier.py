@@ -183,6 +183,34 @@ def augment(faces: Tensor, size: int, generator: torch.Generator, *, soften: boo
     return torch.where(covered, middle, x)
 
 
+def augmented_part(
+    faces: NDArray[np.uint8],
+    size: int,
+    config: TrainConfig,
+    step: int,
+    workers: Workers,
+    *,
+    soften: bool = True,
+) -> Tensor:
+    """Return this process's part of a step's faces, augmented as the seed says, on its device.
+
+    Parameters
+    ----------
+    faces
+        (B, 136, 136, 3) of the whole batch, as the cache keeps them.
+    size, soften
+        As for :func:`augment`.
+    config, step
+        What fixes all that is random.
+    workers
+        The processes that train together.
+    """
+    x = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    part = augment(x, size, generator, soften=soften)[workers.part(config.batch)]
+    return part.contiguous(memory_format=torch.channels_last).to(workers.device)
+
+
 class LabelledBatch(NamedTuple):
     """Augmented pictures (B, 3, size, size), and targets (B, K); NaN is not known."""
 
@@ -257,13 +285,10 @@ class ClassifierObjective(Objective[Classifier, LabelledBatch, Tensor]):
     def batch(self, step: int) -> LabelledBatch:
         """Return this process's part of a step's faces, augmented."""
         rows = self._sampler(step)
-        faces = torch.from_numpy(self.cache.faces[self.train_index[rows]]).permute(0, 3, 1, 2)
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
-        size, soften = self.network.config.size, self.purpose.soften
-        pictures = augment(faces.float() / 255, size, generator, soften=soften)[self._part]
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
-        device = self.workers.device
-        return LabelledBatch(pictures.to(device), self.targets[rows[self._part]].to(device))
+        faces, size = self.cache.faces[self.train_index[rows]], self.network.config.size
+        soften = self.purpose.soften
+        pictures = augmented_part(faces, size, self.config, step, self.workers, soften=soften)
+        return LabelledBatch(pictures, self.targets[rows[self._part]].to(self.workers.device))
 
     def forward(self, network: nn.Module, batch: LabelledBatch, step: int) -> Tensor:
         """Return logits (B, K)."""

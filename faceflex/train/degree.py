@@ -22,7 +22,7 @@ from faceflex.errors import UsageError
 from faceflex.models.checkpoint import save_network
 from faceflex.models.degree_regressor import DegreeRegressor
 from faceflex.train.batches import EpochSampler
-from faceflex.train.classifier import augment
+from faceflex.train.classifier import augmented_part
 from faceflex.train.objective import Objective, Term, TrainConfig
 from faceflex.train.workers import Workers
 
@@ -130,12 +130,12 @@ class DegreeObjective(Objective[DegreeRegressor, DegreeBatch, Tensor]):
         by_hand = np.arange(len(rows)) < self.config.by_hand
         mixed = np.random.default_rng((self.config.seed, 3, step)).permutation(len(rows))
         rows, by_hand = rows[mixed], by_hand[mixed]
-        faces = torch.from_numpy(np.stack([self.cache.faces[i] for i in rows])).permute(0, 3, 1, 2)
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
-        pictures = augment(faces.float() / 255, self.network.config.size, generator)[self._part]
+        faces = np.stack([self.cache.faces[i] for i in rows])
+        size = self.network.config.size
+        pictures = augmented_part(faces, size, self.config, step, self.workers)
         device = self.workers.device
         return DegreeBatch(
-            pictures.contiguous(memory_format=torch.channels_last).to(device),
+            pictures,
             torch.from_numpy(self._targets[rows][self._part]).to(device),
             torch.from_numpy(by_hand[self._part]).to(device),
         )
