@@ -209,8 +209,8 @@ def test_a_smile_keeps_the_tone_and_shows_no_seam(editor, portrait, smile, stren
     photo = portrait.rgb if strength > 0 else smile
     face, changed = edited(editor, photo, Smiling=strength)
     points = face.face.points
-    # People's own smiles change cheeks and forehead by 1 to 6, 3 in the mean (London set).
-    assert measures.colour_change(photo, changed, points) < 3.5
+    # People's own smiles change cheeks and forehead by 1.4 to 6.7, 3 in the mean (London set).
+    assert measures.colour_change(photo, changed, points) < 4
     assert measures.seam(photo, changed, points) < 1.03
     # Beside the mouth, whose teeth appear and disappear.
     mouth = measures.area(photo.shape, points[48:60]).astype(np.uint8)

@@ -271,10 +271,10 @@ def test_damaged_files_are_told(motion: SmileMotion, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("strength", [0.3, 1.0, 1.5])
-def test_a_given_smile_is_the_mean_of_learned_and_read_motion(
+def test_a_given_smile_is_the_mean_of_learned_and_read_motion_broadened(
     motion: SmileMotion, strength: float
 ) -> None:
-    """Lips of the mean do not cross either, and hardly parted ones do not part."""
+    """Its lips do not cross either, and hardly parted ones do not part."""
     smile = np.zeros((68, 2), np.float32)
     smile[[48, 60], 0], smile[[54, 64], 0] = -4, 4
     smile[[48, 54, 60, 64], 1], smile[[57, 66], 1] = -4, 1.5
@@ -282,7 +282,14 @@ def test_a_given_smile_is_the_mean_of_learned_and_read_motion(
         points, lips = smile_targets(motion, *face, strength, strength * smile)
         learned = motion.targets(*face, strength)
         read = landmark_targets(face[0], strength * smile, face[1])
-        assert np.allclose(points, (learned[0] + read[0]) / 2, atol=1e-4)
+        mean = (learned[0] + read[0]) / 2
+        assert np.allclose(points[27:48], mean[27:48], atol=1e-4)
+        assert np.array_equal(points[17:27], face[0][17:27])  # Brows.
+        out, usual = (np.diff((p - face[0])[[48, 54], 0])[0] for p in (points, mean))
+        assert 1.2 * usual < out < 1.5 * usual
+        assert (points[[48, 54], 1] < mean[[48, 54], 1]).all()
+        thick, was = ((p[[57, 66], 1] * [1, -1]).sum() for p in (points, face[0]))
+        assert 0.7 * was < thick < 1.1 * was
         assert (lips.lower >= lips.upper).all()
         assert (np.diff(lips.x) >= 0).all()
         assert lips.gap == 0 or lips.gap >= 0.6 * CLOSED_GAP

@@ -5,6 +5,9 @@ lose. The latent says how the kind of smile moves that its vector was fitted to.
 given, both are right about different things, and their mean is nearer to people's real smiles than
 either; where one is taken away, and where lips are to stay closed, the latent does not know, and
 the learned motion is taken alone.
+
+A mean falls short of what it is the mean of: mouths of smiles in the wild are wider, their corners
+higher, and their lips a little less apart. So the mean is broadened.
 """
 
 from __future__ import annotations
@@ -13,12 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.head_turn import frontal_view
+from faceflex.faces.landmark_groups import BROWS, MOUTH, OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import CLOSED_GAP, Lips, middle_mean
 from faceflex.methods.landmark_readout import landmark_targets
 from faceflex.methods.smile_motion import SmileMotion
 
 LEARNED = 0.5
 """Share of the learned motion where a smile is given."""
+
+# Broader than the mean: how much farther a mouth goes sideways, how much higher its corners go for
+# each pixel that they go out, and the share of the lips' parting that is left. With these, given
+# smiles have the width, the corners and the opening of 150 real smiles in the wild, and come nearer
+# to people's own in pairs.
+_WIDER, _RISING, _PARTING = 1.35, 0.4, 0.9
+# Lips get thinner as a mouth gets wider: by this power of its width's ratio (about the median of 66 pairs).
+_THIN_UPPER, _THIN_LOWER = 1.0, 0.3
+_UPPER_OUTER, _LOWER_OUTER = [49, 50, 51, 52, 53], [59, 58, 57, 56, 55]
+_INWARDS = np.array([0.5, 0.9, 1.0, 0.9, 0.5])  # Less in the corners, where lips taper.
+_STILL = 0.3  # Square of the place, from the middle to the corner, that corners rise against.
 
 _UPPER_SHARE = 0.3  # Of what lips part less, the upper one takes this.
 _UPPER_MIDDLE = {49: 0.4, 50: 0.85, 51: 1.0, 52: 0.85, 53: 0.4, 61: 0.9, 62: 1.0, 63: 0.9}
@@ -116,6 +131,38 @@ def _frontal_targets(
             (learned[1].x, read[1].x),
         )
     )
-    if not lips.open and middle_mean(lower - upper) < 0.6 * CLOSED_GAP:
-        upper = lower = np.float32((upper + lower) / 2)  # Lips that hardly part do not part.
-    return goal, Lips(x, upper, lower)
+    goal, after = _broadened(landmarks, lips, goal, Lips(x, upper, lower))
+    if not lips.open and middle_mean(after.lower - after.upper) < 0.6 * CLOSED_GAP:
+        line = np.float32(after.midline)  # Lips that hardly part do not part.
+        after = Lips(after.x, line, line)
+    return goal, after
+
+
+def _broadened(landmarks: Floats, before: Lips, goal: Floats, after: Lips) -> tuple[Floats, Lips]:
+    """Return targets of a smile that is broader, and lifts no brow and lowers none."""
+    goal = goal.copy()
+    goal[BROWS] = landmarks[BROWS]
+    right, left = (landmarks[corner, 0] for corner in OUTER_MOUTH_CORNERS)
+    half, middle = np.float32((left - right) / 2), np.float32((left + right) / 2)
+    moved = (goal - landmarks)[list(OUTER_MOUTH_CORNERS), 0]
+    out = np.float32(max(0.0, float(moved[1] - moved[0]) / 2))
+
+    def farther(x: Floats) -> tuple[Floats, Floats]:
+        place = (x - middle) / max(half, np.float32(1))
+        rise = np.float32(_RISING) * out * (np.square(place) - np.float32(_STILL))
+        return np.float32((_WIDER - 1) * out * place), np.float32(-rise)
+
+    goal[MOUTH] += np.stack(farther(landmarks[MOUTH, 0]), axis=1)
+    aside, down = farther(before.x)
+    broader = Lips(after.x + aside, after.upper + down, after.lower + down)
+    goal, less = _part_less(goal, broader, before, _PARTING)
+    wider = 1 + 2 * _WIDER * float(out) / max(float(left - right), 1.0)
+    for outer, was, now, power, sign in (
+        (_UPPER_OUTER, before.upper, less.upper, _THIN_UPPER, -1.0),
+        (_LOWER_OUTER, before.lower, less.lower, _THIN_LOWER, 1.0),
+    ):
+        old, new = landmarks[outer], goal[outer]
+        thick = np.maximum(sign * (old[:, 1] - np.interp(old[:, 0], before.x, was)), 0)
+        left_over = sign * (new[:, 1] - np.interp(new[:, 0], less.x, now))
+        goal[outer, 1] += np.float32(sign * _INWARDS * (thick * wider**-power - left_over))
+    return goal, less
