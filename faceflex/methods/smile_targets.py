@@ -29,7 +29,7 @@ LEARNED = 0.5
 # smiles have the width, the corners and the opening of 150 real smiles in the wild, and come nearer
 # to people's own in pairs.
 _WIDER, _RISING, _PARTING = 1.35, 0.4, 0.9
-# Lips get thinner as a mouth gets wider: by this power of its width's ratio (about the median of 66 pairs).
+# Lips get thinner as a mouth gets wider: by this power of its ratio (about as in 66 pairs).
 _THIN_UPPER, _THIN_LOWER = 1.0, 0.3
 _UPPER_OUTER, _LOWER_OUTER = [49, 50, 51, 52, 53], [59, 58, 57, 56, 55]
 _INWARDS = np.array([0.5, 0.9, 1.0, 0.9, 0.5])  # Less in the corners, where lips taper.
