@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from faceflex.faces.align import template
 from faceflex.faces.head_turn import HeadTurn, frontal_view, mean_shape
 from faceflex.faces.lips import Lips, lips_from_landmarks
 from faceflex.methods.attribute_vectors import AttributeVectorMethod
+from faceflex.methods.base import Shot
 from faceflex.methods.smile_targets import smile_targets
 from faceflex.train.head_shape import factorize
 
@@ -78,3 +81,20 @@ def test_a_shape_is_found_again_from_how_cameras_see_it():
     found = factorize(np.array(seen))
     found, known = (s - s.mean(axis=0) for s in (found, mean_shape()))
     assert np.abs(found / np.abs(found).max() - known / np.abs(known).max()).max() < 0.08
+
+
+def test_a_head_that_is_turned_far_gets_a_smaller_smile_and_is_told_so(editor, small_portrait):
+    seen = editor.open(small_portrait)
+    (code,), method = seen._codes, editor.method
+    sideways, moved = [], []
+    for degrees in (0, 30):
+        points = turned(degrees)
+        face = replace(code.face, landmarks=points, lips=lips_from_landmarks(points))
+        other = replace(code, face=face)
+        shot = Shot((("Smiling", 1.25),))
+        sideways.append(method.remarks(other, shot))
+        change = next(method.changes([other], [shot]))[0][-1]
+        moved.append(change.lips.gap)
+    assert moved[1] < 0.6 * moved[0]
+    assert sideways == [(), ("its head is turned by about 30°: a smaller smile is given",)]
+    assert method.remarks(other, Shot((("Smiling", -1.0),))) == ()

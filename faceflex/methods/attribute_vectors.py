@@ -22,6 +22,7 @@ from faceflex.errors import AssetError, UsageError
 from faceflex.faces.align import SIZE, align, compose_affine, invert
 from faceflex.faces.aligned_face import AlignedFace
 from faceflex.faces.covered import WARNING, covered_score, covered_share
+from faceflex.faces.head_turn import HeadTurn
 from faceflex.faces.warnings import HIDDEN
 from faceflex.methods.attribute_styles import DRAWN
 from faceflex.methods.base import Shot
@@ -33,9 +34,10 @@ from faceflex.methods.latent_steps import (
     LatentStep,
     latents_after,
     steps_of_face,
+    turned_far,
 )
 from faceflex.methods.smile_motion import SmileMotion
-from faceflex.methods.vector_steps import MUSTACHE, VectorSteps
+from faceflex.methods.vector_steps import MUSTACHE, SMILE, VectorSteps
 from faceflex.methods.years import (
     aging_layer,
 )
@@ -285,13 +287,13 @@ class AttributeVectorMethod:
 
     def remarks(self, code: FaceCode, shot: Shot) -> tuple[str, ...]:
         """Return what a shot leaves undone of what it asks for, a phrase each."""
-        asked = dict(shot.settings)
-        if asked.get(MUSTACHE, 0.0) <= 0:
-            return ()
-        looks = self._years.looks(code.face)
-        if not looks.child:
-            return ()
-        return (f"looks like a child of about {looks.age:.0f}: no mustache is drawn",)
+        asked, said = dict(shot.settings), []
+        if asked.get(SMILE, 0.0) > 0 and self.smile_motion is not None and turned_far(code.face):
+            angle = abs(HeadTurn.estimate(code.face.landmarks).degrees)
+            said.append(f"its head is turned by about {angle:.0f}°: a smaller smile is given")
+        if asked.get(MUSTACHE, 0.0) > 0 and (looks := self._years.looks(code.face)).child:
+            said.append(f"looks like a child of about {looks.age:.0f}: no mustache is drawn")
+        return tuple(said)
 
     def smile_changes(
         self, codes: Sequence[FaceCode], offsets: Sequence[NDArray[np.float32]]

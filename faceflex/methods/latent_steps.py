@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from faceflex.compose.layers import Layer
 from faceflex.faces.aligned_face import AlignedFace
+from faceflex.faces.head_turn import HeadTurn
 from faceflex.faces.infant import is_child, is_infant
 from faceflex.methods.attribute_styles import AttributeStyle
 
@@ -19,6 +20,8 @@ _AJAR = 4.0  # Pixels of the crop: lips that are less apart are as good as close
 _INFANT_OPENING, _CHILD_OPENING = 0.15, 0.8
 _APART, _APART_OPENING = (1.5, 4.5), 0.35  # Gaps, in pixels of the crop, from which lips part less.
 _LESS = 0.75  # Share of a smile that mouths which are surely covered do not get.
+_TURNED = (14.0, 24.0)  # Degrees from which less of a smile is given, and from which no less ...
+_TURNED_SMILE, _TURNED_OPENING = 0.7, 0.5  # ... than this share; and lips part by this share of it.
 _COVERED = 0.5  # From here on, lips do not part: nobody knows what is behind.
 
 
@@ -105,17 +108,29 @@ class LatentStep:
         """Return the step for a face.
 
         A smile is taken away only as far as there is one; of one that is given, less is done to
-        mouths that are covered.
+        mouths that are covered and to heads that are turned far.
         """
         if self.smile is None:
             return self
         given = self.smile.strength >= 0
-        share = 1 - _LESS * code.covered if given else code.smiles
+        share = given_share(code) if given else code.smiles
         if share >= 1:
             return self
         strength = share * self.smile.strength if given else self.smile.strength
         smile = replace(self.smile, offset=np.float32(share) * self.smile.offset, strength=strength)
         return replace(self, offset=self.offset - self.smile.offset + smile.offset, smile=smile)
+
+
+def turned_far(face: AlignedFace) -> float:
+    """Return how far a head is turned beyond what smiles are given to in full, 0 to 1."""
+    low, high = _TURNED
+    angle = abs(HeadTurn.estimate(face.landmarks).degrees)
+    return float(np.clip((angle - low) / (high - low), 0, 1))
+
+
+def given_share(code: FaceCode) -> float:
+    """Return the share of a smile that a face is given, 0 to 1."""
+    return (1 - _LESS * code.covered) * (1 - (1 - _TURNED_SMILE) * turned_far(code.face))
 
 
 def keeps_lips_closed(code: FaceCode) -> bool:
@@ -136,14 +151,14 @@ def infant_keeps_lips_closed(face: AlignedFace) -> bool:
 def opening_share(code: FaceCode) -> float:
     """Return how far lips part farther in a smile: infants' hardly, children's less than adults'.
 
-    Those that are apart already less, too: what shows between them is this person's own.
+    Those that are apart already less, too: what shows between them is this person's own. And those
+    of heads that are turned far.
     """
     if is_infant(code.face.landmarks):
         return _INFANT_OPENING
     low, high = _APART
-    left = 1 - (1 - _APART_OPENING) * float(
-        np.clip((code.face.lips.gap - low) / (high - low), 0, 1)
-    )
+    apart = float(np.clip((code.face.lips.gap - low) / (high - low), 0, 1))
+    left = (1 - (1 - _APART_OPENING) * apart) * (1 - (1 - _TURNED_OPENING) * turned_far(code.face))
     return min(left, _CHILD_OPENING) if is_child(code.face.landmarks) else left
 
 

@@ -31,7 +31,7 @@ from faceflex.methods.years import OLDER, YEARS, YOUNGER, Appearance, without_dr
 if TYPE_CHECKING:
     from faceflex.methods.vectors import AttributeVectors
 
-_SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
+SMILE = "Smiling"  # Its motion is learned from pairs of pictures.
 MUSTACHE = "Mustache"
 """An attribute that is drawn, hair by hair."""
 _YOUNG = "Young"  # It goes by statistics of years, too.
@@ -73,7 +73,7 @@ class VectorSteps:
                     layers.append(Mustache(strength, self.seed + kind))
                 continue
             moves = int(style_of(name).moves)
-            learned = name == _SMILE and self.smile_motion is not None
+            learned = name == SMILE and self.smile_motion is not None
             closes = learned and closed and strength > 0
             part = np.float32(strength) * self._vector(name, shot, closed=closes)
             if name == _YOUNG:
@@ -113,11 +113,11 @@ class VectorSteps:
     def of_smile(self, code: FaceCode, offset: NDArray[np.float32]) -> LatentStep:
         """Return an offset (D,) as a smile as strong as the *Smiling* that changes as much."""
         own = self.vectors.smile_degree(offset)
-        unit = self.vectors.smile_degree(self.vectors.mean(_SMILE)) if own else None
+        unit = self.vectors.smile_degree(self.vectors.mean(SMILE)) if own else None
         smile = None
         if self.smile_motion is not None and own and unit:
             smile = SmileStep(offset, own / unit, 0, own > 0 and keeps_lips_closed(code))
-        return LatentStep(offset, style_of(_SMILE, negative=bool(own and own < 0)), smile)
+        return LatentStep(offset, style_of(SMILE, negative=bool(own and own < 0)), smile)
 
     def targets(
         self, code: FaceCode, step: LatentStep, aged: Appearance | None = None
