@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from faceflex.compose.lips_motion import edges
 from faceflex.faces.lips import Lips
+from faceflex.faces.region import LUMA
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,9 +47,8 @@ _TURNED_MIDDLE = 0.35  # How much less shows in turned faces, whose corners hide
 # Exemplars were lit from the front. Elsewhere corners are darker, by up to so much, from this share
 # of the way to the corner on: so their brightness to the middle's is that of smiles in the wild.
 _DEEP, _FRONT = 0.5, 0.4
-# Six rows of good teeth are more even than others: in pictures that show little of single teeth,
-# what differs from tooth to tooth is stronger, until it is as in smiles in the wild.
-_UNEVEN = 0.6
+_ROW = COLUMNS // 5  # Columns over which a row of teeth has the light of its surroundings.
+_DARKEST = 0.05  # Brightness below which no detail is told.
 _STRETCH, _SHIFT, _BRIGHTNESS = 0.06, 0.012, 0.05  # How far kinds differ from the exemplar.
 
 Floats = NDArray[np.float32]
@@ -111,6 +111,8 @@ class MouthKind:
         How bright they are; 1 is usual.
     milk
         Whether they are milk teeth: shorter, so that what is behind shows below them, and narrower.
+    seed
+        Fixes what else differs between mouths.
     """
 
     exemplar: int
@@ -119,6 +121,7 @@ class MouthKind:
     shift: float = 0.0
     brightness: float = 1.0
     milk: bool = False
+    seed: int = 0
 
     @classmethod
     def draw(
@@ -136,7 +139,8 @@ class MouthKind:
         stretch, shift, bright = rng.normal(0, (_STRETCH, _SHIFT, _BRIGHTNESS)).clip(-0.12, 0.12)
         milk = child and not infant
         width = float(np.exp(stretch)) * (_MILK_WIDTH if milk else 1.0)
-        return cls(number, mirrored, width, float(shift), float(np.exp(bright)), milk)
+        seed = int(rng.integers(1 << 32))
+        return cls(number, mirrored, width, float(shift), float(np.exp(bright)), milk, seed)
 
     @property
     def infant(self) -> bool:
@@ -164,16 +168,35 @@ class MouthKind:
         -------
         (h, w, 3), relative to the color of teeth; outside of the lips, what is nearest.
         """
+        placed = self._place(lips, middle, x, y, scale)
+        colors = placed.show(placed.texture)
+        aside = np.clip((np.abs(2 * placed.across - 1) - _FRONT) / (1 - _FRONT), 0, 1)
+        light = np.float32(self.brightness) * (1 - _DEEP * np.square(aside))
+        behind = np.float32(np.clip((placed.down - _END) / _END_WIDTH, 0, 1))[:, :, None]
+        colors = colors + behind * ((_BEHIND_MILK if self.milk else _CAVITY) - colors)
+        upper, _ = edges(lips, x)
+        shadow = np.clip(1 - (y - upper) / _SHADE, 0, 1) * min(1, 2 * (1 - placed.shown)) * _SHADOW
+        return np.asarray(colors * np.float32(light * (1 - shadow))[:, :, None], np.float32)
+
+    def detail(self, lips: Lips, middle: float, x: Floats, y: Floats, scale: float) -> Floats:
+        """Return the log (h, w) of how much brighter than the teeth around it each place is.
+
+        Arguments are those of :meth:`render`.
+        """
+        placed = self._place(lips, middle, x, y, scale)
+        luma = np.log(np.maximum(placed.texture @ LUMA, _DARKEST))
+        return placed.show(luma - cv2.blur(luma, (_ROW, 1), borderType=cv2.BORDER_REPLICATE))
+
+    def _place(self, lips: Lips, middle: float, x: Floats, y: Floats, scale: float) -> _Placed:
+        """Say where in the exemplar each place lies."""
         exemplar = exemplars()[self.exemplar]
         width, gap = max(float(lips.x[-1] - lips.x[0]), 1.0), max(lips.gap, 1.0)
         upper, lower = edges(lips, x)
         half = np.clip((middle - lips.x[0]) / width, *_TURNED)
         across = np.clip((x - lips.x[0]) / width, 0, 1) ** np.float32(np.log(0.5) / np.log(half))
-        aside = np.clip((np.abs(2 * across - 1) - _FRONT) / (1 - _FRONT), 0, 1)
-        light = np.float32(self.brightness) * (1 - _DEEP * np.square(aside))
         shows = _MIDDLE - _TURNED_MIDDLE * abs(half - 0.5)
         turn = (-1 if self.mirrored else 1) * shows / self.stretch
-        across = (across - np.float32(0.5 + self.shift)) * np.float32(turn) + np.float32(0.5)
+        column = (across - np.float32(0.5 + self.shift)) * np.float32(turn) + np.float32(0.5)
         down = (y - upper) / np.maximum(lower - upper, 0.3)
         opening = lips.gap / exemplar.gap
         shown = np.float32(min(opening, 1.0) ** _COVERED)
@@ -181,16 +204,37 @@ class MouthKind:
             1 - (1 - down) * shown if opening < 1 else down * np.float32(max(1, opening / _LONGEST))
         )
         if self.milk:
-            down = down / np.float32(_MILK_HEIGHT - _MILK_SIDE * np.square(2 * across - 1))
+            down = down / np.float32(_MILK_HEIGHT - _MILK_SIDE * np.square(2 * column - 1))
         seen, fine = exemplar.colors, np.array([COLUMNS / width, ROWS / gap * shown]) * scale
         if fine.max() > 1.5:
             seen = cv2.GaussianBlur(seen, (0, 0), sigmaX=0.5 * fine[0], sigmaY=0.5 * fine[1])
-        uneven = np.float32(_UNEVEN * np.clip((fine[0] - 0.5) / 1.5, 0, 1))
-        seen = seen + uneven * (seen - cv2.blur(seen, (COLUMNS // 5, 1)))
-        columns = np.float32(across * COLUMNS - 0.5)
-        rows = np.float32(np.clip(down, 0, 1) * ROWS - 0.5)
-        colors = cv2.remap(seen, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        behind = np.float32(np.clip((down - _END) / _END_WIDTH, 0, 1))[:, :, None]
-        colors = colors + behind * ((_BEHIND_MILK if self.milk else _CAVITY) - colors)
-        shadow = np.clip(1 - (y - upper) / _SHADE, 0, 1) * min(1, 2 * (1 - shown)) * _SHADOW
-        return np.asarray(colors * np.float32(light * (1 - shadow))[:, :, None], np.float32)
+        return _Placed(seen, across, column, down, float(shown))
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """An exemplar between lips.
+
+    Attributes
+    ----------
+    texture
+        (96, 320, 3) the exemplar, as finely as it shows.
+    across
+        (h, w) from one corner of the mouth to the other, 0 to 1; the middle of the face is at 0.5.
+    column, down
+        (h, w) places in the exemplar, 0 to 1.
+    shown
+        The share of its height that shows.
+    """
+
+    texture: Floats
+    across: Floats
+    column: Floats
+    down: Floats
+    shown: float
+
+    def show(self, texture: Floats) -> Floats:
+        """Return a texture (96, 320, ...) at each place, (h, w, ...)."""
+        columns = np.float32(self.column * COLUMNS - 0.5)
+        rows = np.float32(np.clip(self.down, 0, 1) * ROWS - 0.5)
+        return cv2.remap(texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

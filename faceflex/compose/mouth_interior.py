@@ -12,12 +12,14 @@ from faceflex.compose.content import Content, Scene
 from faceflex.compose.lips_motion import between, edges, mouth_middle, window
 from faceflex.compose.mouth_exemplars import MouthKind
 from faceflex.compose.mouth_light import MouthLight
+from faceflex.compose.mouth_tones import PARTS, FaceTones, lay_tones, mouth_tones, tone_features
 from faceflex.compose.photo_detail import grain_like
 from faceflex.compose.warp import FaceWarp
 from faceflex.faces.infant import is_child, is_infant
 from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import Lips
 from faceflex.faces.region import LUMA, Region
+from faceflex.faces.smoothstep import smoothstep
 
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
 _EDGE = 2.0  # Width of that edge to the sigma of the photo's blur.
@@ -27,6 +29,9 @@ _SEAM, _SEAM_WIDTH = 0.4, 0.55
 _INSIDE, _BRIGHTEST = 0.7, 85  # Where teeth are looked for; the percentile from which they are.
 _GAIN = (0.9, 1.45)  # How far their brightness is corrected.
 _OWN = (3.0, 4.5)  # Pixels of the crop: lips that are so far apart show a person's own teeth.
+_FINE = (0.007, 0.016)  # Finest detail to the mouth's width: from large photos to small ones.
+_VARIETY, _DETAIL = 0.5, 1.0  # How far mouths differ; contrast of single teeth.
+_USUAL_AGE, _MILK_AGE = 35.0, 5.0
 _SLIT = (1.5, 3.5)  # Pixels of the crop: between lips that are less apart it is dark.
 
 Floats = NDArray[np.float32]
@@ -107,7 +112,49 @@ def render_teeth(
     share, lit = between(lips, x, y, soft), light.apply(colors)
     if not kind.infant:
         lit = _as_bright(lit, between(lips, x, y, _SOFT), light, kind.brightness, lips.gap)
+        small = small_share(lips, scale, light.blur)
+        if small > 0:
+            lit += np.float32(small) * (_as_in_small_photos(scene, kind, light, at) - lit)
     return lit + grain, share
+
+
+def small_share(lips: Lips, scale: float, blur: float) -> float:
+    """Return how far a photo shows a mouth as a band of light more than tooth by tooth, 0 to 1.
+
+    Parameters
+    ----------
+    lips
+        Where they are to be, in pixels of the crop.
+    scale
+        Pixels of the crop to one of the photo.
+    blur
+        Sigma of the photo's blur, in its pixels.
+    """
+    width = max(float(lips.x[-1] - lips.x[0]), 1.0) / scale
+    finest = max(1.0, blur) / width
+    return float(smoothstep((finest - _FINE[0]) / (_FINE[1] - _FINE[0])))
+
+
+def _as_in_small_photos(
+    scene: Scene, kind: MouthKind, light: MouthLight, at: tuple[slice, slice]
+) -> Floats:
+    """Return teeth (h, w, 3), in 0 to 255, as small or blurred photos show them."""
+    tones = scene.memory.get("tones")
+    if tones is None:
+        tones = FaceTones.measure(scene.photo, scene.region, scene.warp.landmarks, light.blur)
+        scene.memory["tones"] = tones
+    lips, x, y = scene.warp.after, scene.x[at], scene.y[at]
+    middle = mouth_middle(scene.warp.targets)
+    years = scene.change.condition.get("age", _USUAL_AGE)
+    features = tone_features(tones, lips, middle, min(years, _MILK_AGE) if kind.milk else years)
+    noise = np.float32(np.random.default_rng(kind.seed).standard_normal(PARTS))
+    bright, hues = mouth_tones().predict(features, noise, _VARIETY)
+    laid = lay_tones(bright, hues, float(tones.skin @ LUMA), lips, x, y)
+    detail = kind.detail(lips, middle, x, y, scene.region.scale)
+    detail = cv2.GaussianBlur(detail, (0, 0), light.blur)
+    laid = laid * np.exp(np.float32(_DETAIL) * detail)[:, :, None]
+    luma = (laid @ LUMA)[:, :, None]
+    return np.float32(255) * (luma + np.float32(light.saturation) * (laid - luma))
 
 
 def _as_bright(

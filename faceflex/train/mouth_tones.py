@@ -1,0 +1,181 @@
+"""Fit how light what is between smiling lips looks in photos.
+
+Run as ``python -m faceflex.train.mouth_tones UTKFace/ faceflex/assets/mouth-tones.safetensors``; it
+prints the residuals of mouths whose names' hash holds them out, and writes the model that
+:mod:`faceflex.compose.mouth_tones` lays between lips.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceflex.assets import resolve
+from faceflex.compose.lips_motion import edges, mouth_middle
+from faceflex.compose.mouth_light import MouthLight
+from faceflex.compose.mouth_tones import (
+    CELLS,
+    FACTORS,
+    OUTPUTS,
+    PARTS,
+    FaceTones,
+    MouthTones,
+    pack,
+    tone_features,
+    unpack,
+)
+from faceflex.data.readers import read_utkface
+from faceflex.data.records import Record
+from faceflex.faces.align import align, invert
+from faceflex.faces.lips import Lips, find_lips, lips_from_landmarks
+from faceflex.faces.region import LUMA, Region, make_region
+from faceflex.faces.sharpness import estimate_blur
+from faceflex.models.attribute_classifier import load_classifier
+from faceflex.photo import load_rgb
+
+_OPEN, _SMILE, _YOUNGEST = 2.0, 0.6, 2  # Least gap in pixels of the crop; score; age in years.
+_ROWS, _COLUMNS = 16, 48  # What is sampled of a mouth.
+_RIDGE = 300.0  # Of standardised factors, over about 13,000 mouths and mirror images.
+_ANTIALIAS = 0.5  # Sigma, pixels of the photo.
+_TESTED = 10  # One mouth in so many is only measured on.
+_BATCH = 256
+_BRIGHTEST = 85  # Percentile of brightness above which pixels are teeth.
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """A smile: what is predicted from, the outputs (240,), and log brightness of its teeth.
+
+    ``usual`` is what :class:`MouthLight` alone takes for the brightness of teeth.
+    """
+
+    name: str
+    crop: NDArray[np.uint8]
+    even: Floats
+    odd: Floats
+    outputs: Floats
+    teeth: float
+    usual: float
+
+
+def measure(record: Record) -> Mouth | None:
+    """Measure a photo; None where lips are not apart."""
+    if record.points is None or record.held_out or record.labels.get("age", 0) < _YOUNGEST:
+        return None
+    rgb = load_rgb(record.path)
+    aligned = align(rgb, record.points)
+    landmarks = np.float32(cv2.transform(record.points[None], aligned.matrix)[0])
+    if lips_from_landmarks(landmarks).gap < _OPEN:
+        return None
+    region, lips = (
+        make_region(rgb.shape, record.points, aligned.matrix),
+        find_lips(rgb, record.points),
+    )
+    if region is None or lips.gap < _OPEN:
+        return None
+    photo = region.crop(rgb)
+    light = MouthLight.measure(photo, region, landmarks, estimate_blur(photo))
+    tones = FaceTones.measure(photo, region, landmarks, light.blur)
+    even, odd = tone_features(tones, lips, mouth_middle(landmarks), record.labels["age"])
+    grid = sample_mouth(photo, region, lips)
+    skin = float(tones.skin @ LUMA)
+    teeth = np.log(np.percentile(grid @ LUMA, _BRIGHTEST) / skin)
+    usual = np.log(light.teeth @ LUMA / skin)
+    return Mouth(
+        record.path.name, aligned.crop, even, odd, pack(grid, skin), float(teeth), float(usual)
+    )
+
+
+def sample_mouth(photo: NDArray[np.uint8], region: Region, lips: Lips) -> Floats:
+    """Return the colors (16, 48, 3) between lips, in [0, 1]."""
+    across = (np.arange(_COLUMNS, dtype=np.float32) + 0.5) / _COLUMNS
+    down = (np.arange(_ROWS, dtype=np.float32)[:, None] + 0.5) / _ROWS
+    x = np.float32(lips.x[0] + across * (lips.x[-1] - lips.x[0]))
+    upper, lower = edges(lips, x)
+    y = upper + down * (lower - upper)
+    at = (np.float32(row[0] * x + row[1] * y + row[2]) for row in invert(region.matrix))
+    soft = cv2.GaussianBlur(photo, (0, 0), _ANTIALIAS)
+    seen = cv2.remap(soft, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.float32(seen) / np.float32(255)
+
+
+def mirrored(outputs: Floats) -> Floats:
+    """Return the outputs (n, 240) of mirror images."""
+    both = [(b[:, ::-1].ravel(), h[:, ::-1].ravel()) for b, h in map(unpack, outputs)]
+    return np.stack([np.concatenate(parts) for parts in both])
+
+
+def fit(even: Floats, odd: Floats, outputs: Floats) -> MouthTones:
+    """Fit the model to features (n, 17), (n, 4) and outputs (n, 240), and their mirror images."""
+    center = np.concatenate([even.mean(axis=0), np.zeros(odd.shape[1])])
+    scale = np.concatenate([even.std(axis=0), np.sqrt(np.square(odd).mean(axis=0))])
+    nothing = np.zeros((FACTORS, OUTPUTS), np.float32), np.zeros((PARTS, OUTPUTS), np.float32)
+    model = MouthTones(np.float32(center), np.float32(np.maximum(scale, 1e-3)), *nothing)
+    factors = np.concatenate([model.factors(even, odd), model.factors(even, -odd)])
+    goal = np.concatenate([outputs, mirrored(outputs)])
+    ridge = np.full(FACTORS, _RIDGE)
+    ridge[0] = 1e-3
+    factors = factors.astype(np.float64)
+    regression = np.linalg.solve(factors.T @ factors + np.diag(ridge), factors.T @ goal)
+    residual = goal - factors @ regression
+    _, size, rows = np.linalg.svd(residual - residual.mean(axis=0), full_matrices=False)
+    parts = rows[:PARTS] * size[:PARTS, None] / np.sqrt(len(goal))
+    return MouthTones(model.center, model.scale, np.float32(regression), np.float32(parts))
+
+
+def smiling(mouths: Sequence[Mouth]) -> list[Mouth]:
+    """Return those that the bundled classifier calls smiles."""
+    judge = load_classifier(resolve("judge"))
+    column, kept = judge.config.names.index("Smiling"), []
+    for first in range(0, len(mouths), _BATCH):
+        batch = mouths[first : first + _BATCH]
+        scores = judge.scores(np.stack([one.crop for one in batch]))[:, column]
+        kept += [one for one, score in zip(batch, scores, strict=True) if score > _SMILE]
+    return kept
+
+
+def main() -> None:
+    """Measure, fit, write, and print the residuals."""
+    parser = argparse.ArgumentParser(prog="python -m faceflex.train.mouth_tones")
+    parser.add_argument("utkface", type=Path, help="UTKFace, landmarks beside it")
+    parser.add_argument("out", type=Path, help="file to write")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    found = [measure(record) for record in read_utkface(options.utkface)]
+    mouths = smiling([one for one in found if one is not None])
+    tested = np.array([zlib.crc32(one.name.encode()) % _TESTED == 0 for one in mouths])
+    even, odd, outputs = (
+        np.stack([getattr(one, k) for one in mouths]) for k in ("even", "odd", "outputs")
+    )
+    model = fit(even[~tested], odd[~tested], outputs[~tested])
+    model.save(options.out)
+    model = MouthTones.load(options.out)
+    predicted = model.factors(even[tested], odd[tested]) @ model.regression
+    flat = outputs[~tested].mean(axis=0) - outputs[tested]
+    left = predicted - outputs[tested]
+    teeth, usual = (np.array([getattr(m, k) for m in mouths])[tested] for k in ("teeth", "usual"))
+    bright = np.log(np.percentile(np.exp(predicted[:, :CELLS]), _BRIGHTEST, axis=1))
+    sys.stdout.write(f"{len(mouths)} mouths, {int(tested.sum())} of them only measured on\n")
+    for name, values in (
+        ("brightness of cells", left[:, :CELLS]),
+        ("the mean mouth's", flat[:, :CELLS]),
+        ("hues", left[:, CELLS:]),
+        ("teeth", bright - teeth),
+        ("teeth by the face's light alone", usual - teeth),
+    ):
+        error = np.sqrt(np.square(values - values.mean()).mean())
+        sys.stdout.write(f"{name}: residual {error:.3f}, bias {values.mean():.3f} (log)\n")
+
+
+if __name__ == "__main__":
+    main()
