@@ -12,7 +12,15 @@ from faceflex.compose.content import Content, Scene
 from faceflex.compose.lips_motion import between, edges, mouth_middle, window
 from faceflex.compose.mouth_exemplars import MouthKind
 from faceflex.compose.mouth_light import MouthLight
-from faceflex.compose.mouth_tones import PARTS, FaceTones, lay_tones, mouth_tones, tone_features
+from faceflex.compose.mouth_tones import (
+    BRIGHTEST,
+    PARTS,
+    FaceTones,
+    in_tones,
+    mouth_places,
+    mouth_tones,
+    tone_features,
+)
 from faceflex.compose.photo_detail import grain_like
 from faceflex.compose.warp import FaceWarp
 from faceflex.faces.infant import is_child, is_infant
@@ -26,11 +34,15 @@ _EDGE = 2.0  # Width of that edge to the sigma of the photo's blur.
 _SOFTEST = 0.4  # The edge's greatest width to the gap between the lips.
 _TURNED = 0.15  # How uneven the halves of a mouth are in a turned face.
 _SEAM, _SEAM_WIDTH = 0.4, 0.55
-_INSIDE, _BRIGHTEST = 0.7, 85  # Where teeth are looked for; the percentile from which they are.
+_INSIDE = 0.7  # Where teeth are looked for.
 _GAIN = (0.9, 1.45)  # How far their brightness is corrected.
 _OWN = (3.0, 4.5)  # Pixels of the crop: lips that are so far apart show a person's own teeth.
 _FINE = (0.007, 0.016)  # Finest detail to the mouth's width: from large photos to small ones.
-_VARIETY, _DETAIL = 0.5, 1.0  # How far mouths differ; contrast of single teeth.
+_VARIETY = 0.5  # How far mouths differ, to how far they do in photos.
+_LIP, _SMALL_GAIN = (
+    0.7,
+    (0.7, 1.5),
+)  # Brightness of lips to skin's; how far small photos' is corrected.
 _USUAL_AGE, _MILK_AGE = 35.0, 5.0
 _SLIT = (1.5, 3.5)  # Pixels of the crop: between lips that are less apart it is dark.
 
@@ -111,10 +123,11 @@ def render_teeth(
     grain = grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
     share, lit = between(lips, x, y, soft), light.apply(colors)
     if not kind.infant:
-        lit = _as_bright(lit, between(lips, x, y, _SOFT), light, kind.brightness, lips.gap)
+        inside = between(lips, x, y, _SOFT)
+        lit = _as_bright(lit, inside, light, kind.brightness, lips.gap)
         small = small_share(lips, scale, light.blur)
         if small > 0:
-            lit += np.float32(small) * (_as_in_small_photos(scene, kind, light, at) - lit)
+            lit += np.float32(small) * (_in_small_photo(scene, kind, light, at, share) - lit)
     return lit + grain, share
 
 
@@ -135,26 +148,35 @@ def small_share(lips: Lips, scale: float, blur: float) -> float:
     return float(smoothstep((finest - _FINE[0]) / (_FINE[1] - _FINE[0])))
 
 
-def _as_in_small_photos(
-    scene: Scene, kind: MouthKind, light: MouthLight, at: tuple[slice, slice]
+def _in_small_photo(
+    scene: Scene, kind: MouthKind, light: MouthLight, at: tuple[slice, slice], share: Floats
 ) -> Floats:
-    """Return teeth (h, w, 3), in 0 to 255, as small or blurred photos show them."""
+    """Return teeth (h, w, 3), in 0 to 255, as small or blurred photos show them.
+
+    ``share`` (h, w) is how far each place will show them: what it shows of lips is darker.
+    """
     tones = scene.memory.get("tones")
     if tones is None:
-        tones = FaceTones.measure(scene.photo, scene.region, scene.warp.landmarks, light.blur)
+        tones = FaceTones.measure(scene.photo, scene.region, scene.warp.landmarks)
         scene.memory["tones"] = tones
     lips, x, y = scene.warp.after, scene.x[at], scene.y[at]
     middle = mouth_middle(scene.warp.targets)
     years = scene.change.condition.get("age", _USUAL_AGE)
     features = tone_features(tones, lips, middle, min(years, _MILK_AGE) if kind.milk else years)
     noise = np.float32(np.random.default_rng(kind.seed).standard_normal(PARTS))
-    bright, hues = mouth_tones().predict(features, noise, _VARIETY)
-    laid = lay_tones(bright, hues, float(tones.skin @ LUMA), lips, x, y)
-    detail = kind.detail(lips, middle, x, y, scene.region.scale)
-    detail = cv2.GaussianBlur(detail, (0, 0), light.blur)
-    laid = laid * np.exp(np.float32(_DETAIL) * detail)[:, :, None]
-    luma = (laid @ LUMA)[:, :, None]
-    return np.float32(255) * (luma + np.float32(light.saturation) * (laid - luma))
+    seen = mouth_tones().predict(features, noise, _VARIETY)
+    colors = kind.render(lips, middle, x, y, scene.region.scale)
+    own = kind.render(lips, middle, *mouth_places(lips), scene.region.scale)
+    colors = in_tones(colors, own, seen, lips, x, y)
+    luma = (colors @ LUMA)[:, :, None]
+    colors = luma + np.float32(light.saturation) * (colors - luma)
+    colors = cv2.GaussianBlur(np.float32(colors), (0, 0), light.blur)
+    # Blur has mixed teeth with what is dark, in photos too, where their brightness was measured.
+    shown = (share * (colors @ LUMA - _LIP) + _LIP)[between(lips, x, y, 0.1) > _INSIDE]
+    if shown.size:
+        wanted = np.exp(seen[2]) / max(float(np.percentile(shown, BRIGHTEST)), 0.05)
+        colors *= np.float32(np.clip(wanted, *_SMALL_GAIN))
+    return np.asarray(colors * np.float32(255 * (tones.skin @ LUMA)), np.float32)
 
 
 def _as_bright(
@@ -167,7 +189,7 @@ def _as_bright(
     luma = (lit @ LUMA)[inside > _INSIDE]
     if not luma.size:
         return lit
-    seen = float(luma[luma >= np.percentile(luma, _BRIGHTEST)].mean())
+    seen = float(luma[luma >= np.percentile(luma, BRIGHTEST)].mean())
     wanted = 255 * min(float(light.teeth @ LUMA) * brightness, 0.97)
     gain = np.clip((wanted - 255 * light.black) / max(seen - 255 * light.black, 1.0), *_GAIN)
     gain = 1 + (gain - 1) * np.clip((gap - _SLIT[0]) / (_SLIT[1] - _SLIT[0]), 0, 1)

@@ -30,23 +30,29 @@ from faceflex.faces.region import LUMA, Region
 from faceflex.tensors import read_arrays, wrap_read_errors, write_arrays
 
 KIND = "faceflex-mouth-tones-1"
-EVEN, ODD = 17, 4
+EVEN, ODD = 16, 4
 """Features that a mirror image leaves as they are, and those that it gives the other sign."""
-HUES = (4, 6)
-"""Rows and columns of the coarser grid of hues."""
 CELLS = GRID_ROWS * GRID_COLUMNS
-OUTPUTS = CELLS + 2 * HUES[0] * HUES[1]
-"""Log brightness of a grid, and log ratios of red and of blue to brightness of a coarser one."""
-PARTS = 12
-"""Principal components of the residual."""
+OUTPUTS = CELLS + 3
+"""Log brightness of a grid; of teeth log ratios of red and of blue to brightness, and log
+brightness."""
+PARTS = 6
+"""Principal components of what columns are brighter or darker by than predicted."""
 FACTORS = 1 + EVEN + ODD + EVEN * (EVEN + 1) // 2 + EVEN * ODD + ODD * (ODD + 1) // 2
 """What is regressed on: 1, features, and products of two."""
 
 FLOOR = 0.02
 """Brightness, in [0, 1], that is added before logarithms of colors are taken."""
 
+BRIGHTEST = 85
+"""Percentile of brightness from which what shows is teeth."""
+
 _SIDES = (CHEEKS, ((4, 48), (12, 54)))  # Pairs of landmarks midway between which one looks.
 _FARTHEST = 2.5  # Standard deviations: farther off, features are taken to be there.
+_MIDDLE = slice(6, 18)  # Columns of the grid.
+_UNSURE = (1.0, 0.5)  # Columns and rows of the grid by which predictions are smooth.
+_GAIN = (-1.5, 1.5)  # Bounds of the log of how much brighter a mouth is made than its exemplar.
+_COLORED = 0.35  # How much of an exemplar's colors is left where its light is changed.
 _LABEL = "model of mouths' tones"
 
 Floats = NDArray[np.float32]
@@ -64,8 +70,6 @@ class FaceTones:
         Brightness of the brightest 3 % of the face, and of the region's darkest places.
     saturation
         1; less in photos that are more or less gray.
-    blur
-        Sigma of the blur of edges, in pixels of the crop.
     sides
         (2,) log ratios of brightness, left to right as seen: beside the nose, beside the mouth.
     """
@@ -75,14 +79,11 @@ class FaceTones:
     light: float
     black: float
     saturation: float
-    blur: float
     sides: tuple[float, float]
 
     @classmethod
-    def measure(
-        cls, photo: NDArray[np.uint8], region: Region, landmarks: Floats, blur: float
-    ) -> FaceTones:
-        """Measure it; arguments as :meth:`MouthLight.measure`'s, ``blur`` in pixels of the photo."""
+    def measure(cls, photo: NDArray[np.uint8], region: Region, landmarks: Floats) -> FaceTones:
+        """Measure it; arguments as :meth:`MouthLight.measure`'s."""
         inside = photo[region.mask > 0.5]
         luma = inside @ LUMA if len(inside) else np.full(1, 255.0)
         sides = [
@@ -95,7 +96,6 @@ class FaceTones:
             float(np.percentile(luma, LIGHT)) / 255,
             float(np.percentile(photo @ LUMA, 0.5)) / 255,
             saturation(inside),
-            blur * region.scale,
             (sides[0], sides[1]),
         )
 
@@ -116,7 +116,7 @@ def tone_features(tones: FaceTones, lips: Lips, middle: float, age: float) -> tu
 
     Returns
     -------
-    (17,) that a mirror image leaves as they are, (4,) that it gives the other sign.
+    (16,) that a mirror image leaves as they are, (4,) that it gives the other sign.
     """
     luma, white = float(tones.skin @ LUMA), float(tones.eyes @ LUMA)
     width, gap = max(float(lips.x[-1] - lips.x[0]), 1.0), max(lips.gap, 0.5)
@@ -129,7 +129,7 @@ def tone_features(tones: FaceTones, lips: Lips, middle: float, age: float) -> tu
     hues = np.log([c[k] / b for c, b in ((tones.skin, luma), (tones.eyes, white)) for k in (0, 2)])
     shape = [gap / 6, width / 40, 5 * gap / width, bend / 4, 4 * abs(half)]
     years = [min(age, 8.0) / 8, max(age - 50.0, 0.0) / 40]
-    even = [*levels, *hues, tones.saturation, np.log(max(tones.blur, 0.05)), *shape, *years]
+    even = [*levels, *hues, tones.saturation, *shape, *years]
     return np.float32(even), np.float32([4 * half, *tones.sides, slope / 4])
 
 
@@ -140,11 +140,11 @@ class MouthTones:
     Attributes
     ----------
     center, scale
-        (21,) mean and standard deviation of the features; odd ones have mean 0.
+        (20,) mean and standard deviation of the features; odd ones have mean 0.
     regression
-        (253, 240) from factors to outputs.
+        (231, 195) from factors to outputs.
     parts
-        (12, 240) principal components of the residual, times their standard deviation.
+        (6, 24) principal components of the residual of columns, times their standard deviation.
     """
 
     center: Floats
@@ -153,7 +153,7 @@ class MouthTones:
     parts: Floats
 
     def factors(self, even: Floats, odd: Floats) -> Floats:
-        """Return what is regressed on, (..., 253), from features (..., 17) and (..., 4)."""
+        """Return what is regressed on, (..., 231), from features (..., 16) and (..., 4)."""
         both = (np.concatenate([even, odd], axis=-1) - self.center) / self.scale
         both = np.clip(both, -_FARTHEST, _FARTHEST)
         first, second = np.triu_indices(both.shape[-1])
@@ -162,7 +162,7 @@ class MouthTones:
 
     def predict(
         self, features: tuple[Floats, Floats], noise: Floats, variety: float = 1.0
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Floats, Floats, float]:
         """Predict what shows between lips.
 
         Parameters
@@ -170,17 +170,18 @@ class MouthTones:
         features
             From :func:`tone_features`.
         noise
-            (12,) standard normal: whose mouth.
+            (6,) standard normal: whose mouth.
         variety
             Scale of the noise; 0 gives the likeliest.
 
         Returns
         -------
-        (8, 24) log brightness, relative to the skin's; (4, 6, 2) log ratios of red and of blue to
-        brightness.
+        (8, 24) log brightness, relative to the skin's; (2,) log ratios of red and
+        of blue to brightness, of teeth; their log brightness, relative to the skin's.
         """
-        seen = self.factors(*features) @ self.regression + np.float32(variety) * noise @ self.parts
-        return unpack(seen)
+        bright, hues, teeth = unpack(self.factors(*features) @ self.regression)
+        more = np.float32(variety) * noise @ self.parts
+        return bright + more, hues, teeth + float(more[_MIDDLE].mean())
 
     def save(self, path: Path) -> None:
         """Write to a file, in half precision."""
@@ -208,7 +209,7 @@ _SHAPES = {
     "center": (EVEN + ODD,),
     "scale": (EVEN + ODD,),
     "regression": (FACTORS, OUTPUTS),
-    "parts": (PARTS, OUTPUTS),
+    "parts": (PARTS, GRID_COLUMNS),
 }
 
 
@@ -218,14 +219,15 @@ def mouth_tones() -> MouthTones:
     return MouthTones.load(resolve("mouth-tones"))
 
 
-def unpack(outputs: Floats) -> tuple[Floats, Floats]:
-    """Split outputs (240,) into brightness (8, 24) and hues (4, 6, 2)."""
-    bright, hues = outputs[:CELLS], outputs[CELLS:]
-    return np.float32(bright.reshape(GRID_ROWS, GRID_COLUMNS)), np.float32(hues.reshape(*HUES, 2))
+def unpack(outputs: Floats) -> tuple[Floats, Floats, float]:
+    """Split outputs (195,) into brightness (8, 24), hue (2,) and brightness of teeth."""
+    bright, hues = outputs[:CELLS], outputs[CELLS:-1]
+    grid = np.float32(bright.reshape(GRID_ROWS, GRID_COLUMNS))
+    return grid, np.float32(hues), float(outputs[-1])
 
 
 def pack(grid: Floats, skin: float) -> Floats:
-    """Return outputs (240,) of what a photo shows between lips.
+    """Return outputs (195,) of what a photo shows between lips.
 
     Parameters
     ----------
@@ -234,45 +236,75 @@ def pack(grid: Floats, skin: float) -> Floats:
     skin
         Brightness of the cheeks.
     """
-    fine, coarse = (
-        cv2.resize(grid, size[::-1], interpolation=cv2.INTER_AREA)
-        for size in ((GRID_ROWS, GRID_COLUMNS), HUES)
-    )
-    bright = np.log(np.maximum(fine @ LUMA, 0.4 * FLOOR) / skin)
-    luma = np.maximum(coarse @ LUMA, FLOOR) + FLOOR
-    hues = np.log((coarse[..., [0, 2]] + FLOOR) / luma[..., None])
-    return np.float32(np.concatenate([bright.ravel(), hues.ravel()]))
+    luma = grid @ LUMA
+    least = float(np.percentile(luma, BRIGHTEST))
+    teeth = grid[luma >= least].mean(axis=0) + FLOOR
+    hue, bright = np.log(teeth[[0, 2]] / (teeth @ LUMA)), np.log(max(least, FLOOR) / skin)
+    return np.float32(np.concatenate([log_cells(luma / skin).ravel(), hue, [bright]]))
 
 
-def lay_tones(
-    bright: Floats, hues: Floats, skin: float, lips: Lips, x: Floats, y: Floats
+def log_cells(luma: Floats) -> Floats:
+    """Return the log (8, 24) of brightness (16, 48) between lips, relative to the skin's."""
+    cells = cv2.resize(luma, (GRID_COLUMNS, GRID_ROWS), interpolation=cv2.INTER_AREA)
+    return np.float32(np.log(np.maximum(cells, FLOOR)))
+
+
+def mouth_places(lips: Lips) -> tuple[Floats, Floats]:
+    """Return x and y, (16, 48) each, of places between lips, in pixels of the crop."""
+    across = (np.arange(2 * GRID_COLUMNS, dtype=np.float32) + 0.5) / (2 * GRID_COLUMNS)
+    down = (np.arange(2 * GRID_ROWS, dtype=np.float32)[:, None] + 0.5) / (2 * GRID_ROWS)
+    x = np.float32(lips.x[0] + across * (lips.x[-1] - lips.x[0]))
+    upper, lower = edges(lips, x)
+    y = np.float32(upper + down * (lower - upper))
+    return np.broadcast_to(x, y.shape), y
+
+
+def in_tones(
+    colors: Floats,
+    own: Floats,
+    tones: tuple[Floats, Floats, float],
+    lips: Lips,
+    x: Floats,
+    y: Floats,
 ) -> Floats:
-    """Lay predicted tones between lips.
+    """Return what lies between lips as light as tones say.
 
     Parameters
     ----------
-    bright, hues
+    colors
+        (h, w, 3) what lies there, relative to teeth.
+    own
+        (16, 48, 3) the same at :func:`mouth_places`.
+    tones
         From :meth:`MouthTones.predict`.
-    skin
-        Brightness of the cheeks, in [0, 1].
     lips
         Contours of the inner lips, in pixels of the crop.
     x, y
-        (h, w) places, in pixels of the crop.
+        (h, w) the places, in pixels of the crop.
 
     Returns
     -------
-    (h, w, 3) colors, in [0, 1]; outside of the lips, what is nearest.
+    (h, w, 3) colors, relative to the brightness of the skin.
     """
     upper, lower = edges(lips, x)
     across = np.clip((x - lips.x[0]) / max(float(lips.x[-1] - lips.x[0]), 1.0), 0, 1)
     down = np.clip((y - upper) / np.maximum(lower - upper, 0.3), 0, 1)
-    laid = []
-    for grid in (bright, hues):
-        rows, columns = grid.shape[:2]
-        at = np.float32(across * columns - 0.5), np.float32(down * rows - 0.5)
-        laid.append(cv2.remap(grid, *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
-    luma = np.float32(skin) * np.exp(laid[0])
-    red, blue = (np.maximum((luma + FLOOR) * np.exp(laid[1][..., k]) - FLOOR, 0) for k in (0, 1))
-    green = (luma - LUMA[0] * red - LUMA[2] * blue) / LUMA[1]
-    return np.float32(np.stack([red, np.maximum(green, 0), blue], axis=-1))
+    bright, hue, teeth = tones
+    # Contours of photos were off by some share of the gap, so what is predicted is smooth.
+    soft = cv2.GaussianBlur(log_cells(own @ LUMA), (0, 0), sigmaX=_UNSURE[0], sigmaY=_UNSURE[1])
+    gain = np.clip(bright - soft, *_GAIN)
+    lit = cv2.resize(gain, own.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    seen = float(np.percentile(np.exp(lit) * (own @ LUMA), BRIGHTEST))
+    gain += np.float32(np.clip(teeth - np.log(max(seen, FLOOR)), *_GAIN))
+    laid = cv2.remap(
+        gain,
+        np.float32(across * GRID_COLUMNS - 0.5),
+        np.float32(down * GRID_ROWS - 0.5),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    red, blue = np.exp(hue)
+    tint = np.float32([red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue])
+    luma = (colors @ LUMA)[:, :, None]
+    colors = luma + np.float32(_COLORED) * (colors - luma)
+    return np.float32(colors * np.exp(laid)[:, :, None] * tint)

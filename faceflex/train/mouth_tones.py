@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.assets import resolve
-from faceflex.compose.lips_motion import edges, mouth_middle
+from faceflex.compose.lips_motion import mouth_middle
 from faceflex.compose.mouth_light import MouthLight
+from faceflex.compose.mouth_maps import GRID_COLUMNS
 from faceflex.compose.mouth_tones import (
     CELLS,
     FACTORS,
@@ -28,6 +29,7 @@ from faceflex.compose.mouth_tones import (
     PARTS,
     FaceTones,
     MouthTones,
+    mouth_places,
     pack,
     tone_features,
     unpack,
@@ -42,7 +44,7 @@ from faceflex.models.attribute_classifier import load_classifier
 from faceflex.photo import load_rgb
 
 _OPEN, _SMILE, _YOUNGEST = 2.0, 0.6, 2  # Least gap in pixels of the crop; score; age in years.
-_ROWS, _COLUMNS = 16, 48  # What is sampled of a mouth.
+_MIDDLE_ROWS = slice(1, 6)  # Of the grid: where teeth are.
 _RIDGE = 300.0  # Of standardised factors, over about 13,000 mouths and mirror images.
 _ANTIALIAS = 0.5  # Sigma, pixels of the photo.
 _TESTED = 10  # One mouth in so many is only measured on.
@@ -54,7 +56,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Mouth:
-    """A smile: what is predicted from, the outputs (240,), and log brightness of its teeth.
+    """A smile: what is predicted from, the outputs (195,), and log brightness of its teeth.
 
     ``usual`` is what :class:`MouthLight` alone takes for the brightness of teeth.
     """
@@ -85,7 +87,7 @@ def measure(record: Record) -> Mouth | None:
         return None
     photo = region.crop(rgb)
     light = MouthLight.measure(photo, region, landmarks, estimate_blur(photo))
-    tones = FaceTones.measure(photo, region, landmarks, light.blur)
+    tones = FaceTones.measure(photo, region, landmarks)
     even, odd = tone_features(tones, lips, mouth_middle(landmarks), record.labels["age"])
     grid = sample_mouth(photo, region, lips)
     skin = float(tones.skin @ LUMA)
@@ -98,11 +100,7 @@ def measure(record: Record) -> Mouth | None:
 
 def sample_mouth(photo: NDArray[np.uint8], region: Region, lips: Lips) -> Floats:
     """Return the colors (16, 48, 3) between lips, in [0, 1]."""
-    across = (np.arange(_COLUMNS, dtype=np.float32) + 0.5) / _COLUMNS
-    down = (np.arange(_ROWS, dtype=np.float32)[:, None] + 0.5) / _ROWS
-    x = np.float32(lips.x[0] + across * (lips.x[-1] - lips.x[0]))
-    upper, lower = edges(lips, x)
-    y = upper + down * (lower - upper)
+    x, y = mouth_places(lips)
     at = (np.float32(row[0] * x + row[1] * y + row[2]) for row in invert(region.matrix))
     soft = cv2.GaussianBlur(photo, (0, 0), _ANTIALIAS)
     seen = cv2.remap(soft, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -110,16 +108,16 @@ def sample_mouth(photo: NDArray[np.uint8], region: Region, lips: Lips) -> Floats
 
 
 def mirrored(outputs: Floats) -> Floats:
-    """Return the outputs (n, 240) of mirror images."""
-    both = [(b[:, ::-1].ravel(), h[:, ::-1].ravel()) for b, h in map(unpack, outputs)]
+    """Return the outputs (n, 195) of mirror images."""
+    both = [(b[:, ::-1].ravel(), h, [t]) for b, h, t in map(unpack, outputs)]
     return np.stack([np.concatenate(parts) for parts in both])
 
 
 def fit(even: Floats, odd: Floats, outputs: Floats) -> MouthTones:
-    """Fit the model to features (n, 17), (n, 4) and outputs (n, 240), and their mirror images."""
+    """Fit the model to features (n, 16), (n, 4) and outputs (n, 195), and their mirror images."""
     center = np.concatenate([even.mean(axis=0), np.zeros(odd.shape[1])])
     scale = np.concatenate([even.std(axis=0), np.sqrt(np.square(odd).mean(axis=0))])
-    nothing = np.zeros((FACTORS, OUTPUTS), np.float32), np.zeros((PARTS, OUTPUTS), np.float32)
+    nothing = np.zeros((FACTORS, OUTPUTS), np.float32), np.zeros((PARTS, GRID_COLUMNS), np.float32)
     model = MouthTones(np.float32(center), np.float32(np.maximum(scale, 1e-3)), *nothing)
     factors = np.concatenate([model.factors(even, odd), model.factors(even, -odd)])
     goal = np.concatenate([outputs, mirrored(outputs)])
@@ -127,7 +125,8 @@ def fit(even: Floats, odd: Floats, outputs: Floats) -> MouthTones:
     ridge[0] = 1e-3
     factors = factors.astype(np.float64)
     regression = np.linalg.solve(factors.T @ factors + np.diag(ridge), factors.T @ goal)
-    residual = goal - factors @ regression
+    residual = (goal - factors @ regression)[:, :CELLS].reshape(len(goal), -1, GRID_COLUMNS)
+    residual = residual[:, _MIDDLE_ROWS].mean(axis=1)
     _, size, rows = np.linalg.svd(residual - residual.mean(axis=0), full_matrices=False)
     parts = rows[:PARTS] * size[:PARTS, None] / np.sqrt(len(goal))
     return MouthTones(model.center, model.scale, np.float32(regression), np.float32(parts))
