@@ -43,6 +43,7 @@ _LIP, _SMALL_GAIN = (
     0.7,
     (0.7, 1.5),
 )  # Brightness of lips to skin's; how far small photos' is corrected.
+_BRIGHTER = 1.05  # What is predicted is log brightness; most mouths are brighter than its mean.
 _USUAL_AGE, _MILK_AGE = 35.0, 5.0
 _SLIT = (1.5, 3.5)  # Pixels of the crop: between lips that are less apart it is dark.
 
@@ -127,7 +128,9 @@ def render_teeth(
         lit = _as_bright(lit, inside, light, kind.brightness, lips.gap)
         small = small_share(lips, scale, light.blur)
         if small > 0:
-            lit += np.float32(small) * (_in_small_photo(scene, kind, light, at, share) - lit)
+            there = cv2.GaussianBlur(inside, (0, 0), light.blur)
+            share = share + np.float32(small) * (there - share)
+            lit += np.float32(small) * (_in_small_photo(scene, kind, light, at, there) - lit)
     return lit + grain, share
 
 
@@ -170,11 +173,15 @@ def _in_small_photo(
     colors = in_tones(colors, own, seen, lips, x, y)
     luma = (colors @ LUMA)[:, :, None]
     colors = luma + np.float32(light.saturation) * (colors - luma)
-    colors = cv2.GaussianBlur(np.float32(colors), (0, 0), light.blur)
+    # What exemplars show beyond the lips' edges is no neighbor of teeth: lips are.
+    inside = np.maximum(between(lips, x, y, _SOFT), 1e-3)[:, :, None]
+    both = np.float32(np.concatenate([colors * inside, inside], axis=2))
+    both = cv2.GaussianBlur(both, (0, 0), light.blur)
+    colors = both[..., :3] / np.maximum(both[..., 3:], 1e-6)
     # Blur has mixed teeth with what is dark, in photos too, where their brightness was measured.
     shown = (share * (colors @ LUMA - _LIP) + _LIP)[between(lips, x, y, 0.1) > _INSIDE]
     if shown.size:
-        wanted = np.exp(seen[2]) / max(float(np.percentile(shown, BRIGHTEST)), 0.05)
+        wanted = _BRIGHTER * np.exp(seen[2]) / max(float(np.percentile(shown, BRIGHTEST)), 0.05)
         colors *= np.float32(np.clip(wanted, *_SMALL_GAIN))
     return np.asarray(colors * np.float32(255 * (tones.skin @ LUMA)), np.float32)
 
