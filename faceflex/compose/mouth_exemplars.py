@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from faceflex.compose.lips_motion import edges
 from faceflex.faces.lips import Lips
+from faceflex.faces.region import LUMA
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -48,7 +49,8 @@ _TURNED_MIDDLE = 0.35  # How much less shows in turned faces, whose corners hide
 _DEEP, _FRONT = 0.5, 0.4
 # Six rows of good teeth are more even than others: in pictures that show little of single teeth,
 # what differs from tooth to tooth is stronger, until it is as in smiles in the wild.
-_UNEVEN = 1.0
+_UNEVEN, _DARKEST = 1.2, 0.1
+_TOOTH = 5.0  # Columns and rows over which one tooth is told from the next, not from gaps.
 _STRETCH, _SHIFT, _BRIGHTNESS = 0.06, 0.012, 0.05  # How far kinds differ from the exemplar.
 
 Floats = NDArray[np.float32]
@@ -113,6 +115,9 @@ class MouthKind:
         Whether they are milk teeth: shorter, so that what is behind shows below them, and narrower.
     seed
         Fixes what else differs between mouths.
+    corners
+        The share of the exemplar's width at either end that does not show: teeth beside it are
+        repeated there, mirrored, so that dark corners can be made lighter.
     """
 
     exemplar: int
@@ -122,6 +127,7 @@ class MouthKind:
     brightness: float = 1.0
     milk: bool = False
     seed: int = 0
+    corners: float = 0.0
 
     @classmethod
     def draw(
@@ -188,6 +194,9 @@ class MouthKind:
         shows = _MIDDLE - _TURNED_MIDDLE * abs(half - 0.5)
         turn = (-1 if self.mirrored else 1) * shows / self.stretch
         column = (across - np.float32(0.5 + self.shift)) * np.float32(turn) + np.float32(0.5)
+        if self.corners:
+            beside = np.clip(column, self.corners, 1 - self.corners)
+            column = np.clip(2 * beside - column, 0, 1)
         down = (y - upper) / np.maximum(lower - upper, 0.3)
         opening = lips.gap / exemplar.gap
         shown = np.float32(min(opening, 1.0) ** _COVERED)
@@ -200,7 +209,9 @@ class MouthKind:
         if fine.max() > 1.5:
             seen = cv2.GaussianBlur(seen, (0, 0), sigmaX=0.5 * fine[0], sigmaY=0.5 * fine[1])
         uneven = np.float32(_UNEVEN * np.clip((fine[0] - 0.5) / 1.5, 0, 1))
-        seen = seen + uneven * (seen - cv2.blur(seen, (COLUMNS // 5, 1)))
+        luma = cv2.GaussianBlur(np.maximum(seen @ LUMA, _DARKEST), (0, 0), _TOOTH)
+        even = cv2.blur(luma, (COLUMNS // 5, 1), borderType=cv2.BORDER_REPLICATE)
+        seen = seen * np.float32((luma / even) ** uneven)[:, :, None]
         return _Placed(seen, across, column, down, float(shown))
 
 

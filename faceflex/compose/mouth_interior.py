@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from faceflex.compose.mouth_tones import (
     BRIGHTEST,
     PARTS,
     FaceTones,
+    brightest,
+    in_one_color,
     in_tones,
     mouth_places,
     mouth_tones,
@@ -38,12 +41,17 @@ _INSIDE = 0.7  # Where teeth are looked for.
 _GAIN = (0.9, 1.45)  # How far their brightness is corrected.
 _OWN = (3.0, 4.5)  # Pixels of the crop: lips that are so far apart show a person's own teeth.
 _FINE = (0.007, 0.016)  # Finest detail to the mouth's width: from large photos to small ones.
-_VARIETY = 0.5  # How far mouths differ, to how far they do in photos.
+_VARIETY = 0.4  # How far mouths differ, to how far they do in photos.
+_SHARPER = 0.8  # Of teeth to the eyes' edges, by whose steepest the blur was measured.
 _LIP, _SMALL_GAIN = (
     0.7,
     (0.7, 1.5),
 )  # Brightness of lips to skin's; how far small photos' is corrected.
-_BRIGHTER = 1.05  # What is predicted is log brightness; most mouths are brighter than its mean.
+# Logs of brightness: teeth that are darker than the skin pass for none; what is predicted is the
+# mean of a log, which means are above.
+_LEAST, _BRIGHTER = 0.03, 0.08
+_KNEE = 0.85  # Share of the greatest brightness from which teeth are kept below it.
+_CORNERS = 0.13  # Share of exemplars' dark corners that is hidden: tones say how dark they are.
 _USUAL_AGE, _MILK_AGE = 35.0, 5.0
 _SLIT = (1.5, 3.5)  # Pixels of the crop: between lips that are less apart it is dark.
 
@@ -167,23 +175,30 @@ def _in_small_photo(
     years = scene.change.condition.get("age", _USUAL_AGE)
     features = tone_features(tones, lips, middle, min(years, _MILK_AGE) if kind.milk else years)
     noise = np.float32(np.random.default_rng(kind.seed).standard_normal(PARTS))
-    seen = mouth_tones().predict(features, noise, _VARIETY)
+    bright, hue, teeth = mouth_tones().predict(features, noise, _VARIETY)
+    teeth = max(teeth, _LEAST) + _BRIGHTER
+    kind = replace(kind, corners=_CORNERS)
     colors = kind.render(lips, middle, x, y, scene.region.scale)
     own = kind.render(lips, middle, *mouth_places(lips), scene.region.scale)
-    colors = in_tones(colors, own, seen, lips, x, y)
+    colors = in_tones(colors, own, (bright, hue, teeth), lips, x, y)
     luma = (colors @ LUMA)[:, :, None]
     colors = luma + np.float32(light.saturation) * (colors - luma)
     # What exemplars show beyond the lips' edges is no neighbor of teeth: lips are.
     inside = np.maximum(between(lips, x, y, _SOFT), 1e-3)[:, :, None]
     both = np.float32(np.concatenate([colors * inside, inside], axis=2))
-    both = cv2.GaussianBlur(both, (0, 0), light.blur)
+    both = cv2.GaussianBlur(both, (0, 0), _SHARPER * light.blur)
     colors = both[..., :3] / np.maximum(both[..., 3:], 1e-6)
     # Blur has mixed teeth with what is dark, in photos too, where their brightness was measured.
     shown = (share * (colors @ LUMA - _LIP) + _LIP)[between(lips, x, y, 0.1) > _INSIDE]
     if shown.size:
-        wanted = _BRIGHTER * np.exp(seen[2]) / max(float(np.percentile(shown, BRIGHTEST)), 0.05)
+        wanted = np.exp(teeth) / max(float(np.percentile(shown, BRIGHTEST)), 0.05)
         colors *= np.float32(np.clip(wanted, *_SMALL_GAIN))
-    return np.asarray(colors * np.float32(255 * (tones.skin @ LUMA)), np.float32)
+    colors *= np.float32(tones.skin @ LUMA)
+    most, luma = brightest(tones.light), (colors @ LUMA)[:, :, None]
+    over = np.maximum(luma - _KNEE * most, 0)  # Above, less and less shows.
+    limited = np.minimum(luma, _KNEE * most) + over / (1 + over / ((1 - _KNEE) * most))
+    colors = in_one_color(np.float32(colors * limited / np.maximum(luma, 1e-6)), tones)
+    return np.float32(255) * colors
 
 
 def _as_bright(
