@@ -51,7 +51,8 @@ _LIP, _SMALL_GAIN = (
 # mean of a log, which means are above.
 _LEAST, _BRIGHTER = 0.03, 0.08
 _KNEE = 0.85  # Share of the greatest brightness from which teeth are kept below it.
-_CORNERS = 0.13  # Share of exemplars' dark corners that is hidden: tones say how dark they are.
+_CORNERS = 0.2  # Share of exemplars' dark corners that is hidden: tones say how dark they are.
+_MOST, _MILK_MOST = 1.0, 0.2  # Log of what is added to dark places; below milk teeth it is dark.
 _USUAL_AGE, _MILK_AGE = 35.0, 5.0
 _SLIT = (1.5, 3.5)  # Pixels of the crop: between lips that are less apart it is dark.
 
@@ -180,7 +181,9 @@ def _in_small_photo(
     kind = replace(kind, corners=_CORNERS)
     colors = kind.render(lips, middle, x, y, scene.region.scale)
     own = kind.render(lips, middle, *mouth_places(lips), scene.region.scale)
-    colors = in_tones(colors, own, (bright, hue, teeth), lips, x, y)
+    colors = in_tones(
+        colors, own, (bright, hue, teeth), lips, x, y, _MILK_MOST if kind.milk else _MOST
+    )
     luma = (colors @ LUMA)[:, :, None]
     colors = luma + np.float32(light.saturation) * (colors - luma)
     # What exemplars show beyond the lips' edges is no neighbor of teeth: lips are.

@@ -51,7 +51,7 @@ _SIDES = (CHEEKS, ((4, 48), (12, 54)))  # Pairs of landmarks midway between whic
 _FARTHEST = 2.5  # Standard deviations: farther off, features are taken to be there.
 _MIDDLE = slice(6, 18)  # Columns of the grid.
 _UNSURE = (1.0, 0.8)  # Columns and rows of the grid by which predictions are smooth.
-_GAIN = (-1.5, 1.5)  # Bounds of the log of how much brighter a mouth is made than its exemplar.
+_GAIN = 1.5  # Bound of the log by which a mouth's brightness differs from its exemplar's.
 _COLORED = 0.35  # How much of an exemplar's colors is left where its light is changed.
 _DARKER = 0.4  # Log of how much darker than what is around it a place may be.
 _BRIGHT_FACE, _DARK_FACES = (
@@ -321,6 +321,7 @@ def in_tones(
     lips: Lips,
     x: Floats,
     y: Floats,
+    most: float = 1.0,
 ) -> Floats:
     """Return what lies between lips as light as tones say.
 
@@ -336,6 +337,8 @@ def in_tones(
         Contours of the inner lips, in pixels of the crop.
     x, y
         (h, w) the places, in pixels of the crop.
+    most
+        Log of how much brighter a place is made at most than others are.
 
     Returns
     -------
@@ -347,10 +350,10 @@ def in_tones(
     bright, hue, teeth = tones
     # Contours of photos were off by some share of the gap, so what is predicted is smooth.
     soft = cv2.GaussianBlur(log_cells(own @ LUMA), (0, 0), sigmaX=_UNSURE[0], sigmaY=_UNSURE[1])
-    gain = np.clip(bright - soft, *_GAIN)
+    gain = np.clip(bright - soft, -_GAIN, most)
     lit = cv2.resize(gain, own.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     seen = float(np.percentile(np.exp(lit) * (own @ LUMA), BRIGHTEST))
-    gain += np.float32(np.clip(teeth - np.log(max(seen, FLOOR)), *_GAIN))
+    gain += np.float32(np.clip(teeth - np.log(max(seen, FLOOR)), -_GAIN, _GAIN))
     laid = _lay(gain, across, down)
     red, blue = np.exp(hue)
     tint = np.float32([red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue])
