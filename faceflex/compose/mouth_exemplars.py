@@ -208,7 +208,7 @@ class MouthKind:
         seen, fine = exemplar.colors, np.array([COLUMNS / width, ROWS / gap * shown]) * scale
         if fine.max() > 1.5:
             seen = cv2.GaussianBlur(seen, (0, 0), sigmaX=0.5 * fine[0], sigmaY=0.5 * fine[1])
-        uneven = np.float32(_UNEVEN * np.clip((fine[0] - 0.5) / 1.5, 0, 1))
+        uneven = np.float32(_UNEVEN * np.clip((fine[0] - 1) / 1.5, 0, 1))
         luma = cv2.GaussianBlur(np.maximum(seen @ LUMA, _DARKEST), (0, 0), _TOOTH)
         even = cv2.blur(luma, (COLUMNS // 5, 1), borderType=cv2.BORDER_REPLICATE)
         seen = seen * np.float32((luma / even) ** uneven)[:, :, None]

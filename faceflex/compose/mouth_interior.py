@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,47 +12,22 @@ from faceflex.compose.content import Content, Scene
 from faceflex.compose.lips_motion import between, edges, mouth_middle, window
 from faceflex.compose.mouth_exemplars import MouthKind
 from faceflex.compose.mouth_light import MouthLight
-from faceflex.compose.mouth_tones import (
-    BRIGHTEST,
-    PARTS,
-    FaceTones,
-    brightest,
-    in_one_color,
-    in_tones,
-    mouth_places,
-    mouth_tones,
-    tone_features,
-)
 from faceflex.compose.photo_detail import grain_like
+from faceflex.compose.small_mouths import small_share, teeth_in_small_photo
 from faceflex.compose.warp import FaceWarp
 from faceflex.faces.infant import is_child, is_infant
 from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import Lips
 from faceflex.faces.region import LUMA, Region
-from faceflex.faces.smoothstep import smoothstep
 
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
 _EDGE = 2.0  # Width of that edge to the sigma of the photo's blur.
 _SOFTEST = 0.4  # The edge's greatest width to the gap between the lips.
 _TURNED = 0.15  # How uneven the halves of a mouth are in a turned face.
 _SEAM, _SEAM_WIDTH = 0.4, 0.55
-_INSIDE = 0.7  # Where teeth are looked for.
+_INSIDE, _BRIGHTEST = 0.7, 85  # Where teeth are looked for; the percentile from which they are.
 _GAIN = (0.9, 1.45)  # How far their brightness is corrected.
 _OWN = (3.0, 4.5)  # Pixels of the crop: lips that are so far apart show a person's own teeth.
-_FINE = (0.007, 0.016)  # Finest detail to the mouth's width: from large photos to small ones.
-_VARIETY = 0.4  # How far mouths differ, to how far they do in photos.
-_SHARPER = 0.8  # Of teeth to the eyes' edges, by whose steepest the blur was measured.
-_LIP, _SMALL_GAIN = (
-    0.7,
-    (0.7, 1.5),
-)  # Brightness of lips to skin's; how far small photos' is corrected.
-# Logs of brightness: teeth that are darker than the skin pass for none; what is predicted is the
-# mean of a log, which means are above.
-_LEAST, _BRIGHTER = 0.03, 0.08
-_KNEE = 0.85  # Share of the greatest brightness from which teeth are kept below it.
-_CORNERS = 0.2  # Share of exemplars' dark corners that is hidden: tones say how dark they are.
-_MOST, _MILK_MOST = 1.0, 0.2  # Log of what is added to dark places; below milk teeth it is dark.
-_USUAL_AGE, _MILK_AGE = 35.0, 5.0
 _SLIT = (1.5, 3.5)  # Pixels of the crop: between lips that are less apart it is dark.
 
 Floats = NDArray[np.float32]
@@ -137,71 +111,10 @@ def render_teeth(
         lit = _as_bright(lit, inside, light, kind.brightness, lips.gap)
         small = small_share(lips, scale, light.blur)
         if small > 0:
-            there = cv2.GaussianBlur(inside, (0, 0), light.blur)
+            teeth, there = teeth_in_small_photo(scene, kind, light, at)
+            lit += np.float32(small) * (teeth - lit)
             share = share + np.float32(small) * (there - share)
-            lit += np.float32(small) * (_in_small_photo(scene, kind, light, at, there) - lit)
     return lit + grain, share
-
-
-def small_share(lips: Lips, scale: float, blur: float) -> float:
-    """Return how far a photo shows a mouth as a band of light more than tooth by tooth, 0 to 1.
-
-    Parameters
-    ----------
-    lips
-        Where they are to be, in pixels of the crop.
-    scale
-        Pixels of the crop to one of the photo.
-    blur
-        Sigma of the photo's blur, in its pixels.
-    """
-    width = max(float(lips.x[-1] - lips.x[0]), 1.0) / scale
-    finest = max(1.0, blur) / width
-    return float(smoothstep((finest - _FINE[0]) / (_FINE[1] - _FINE[0])))
-
-
-def _in_small_photo(
-    scene: Scene, kind: MouthKind, light: MouthLight, at: tuple[slice, slice], share: Floats
-) -> Floats:
-    """Return teeth (h, w, 3), in 0 to 255, as small or blurred photos show them.
-
-    ``share`` (h, w) is how far each place will show them: what it shows of lips is darker.
-    """
-    tones = scene.memory.get("tones")
-    if tones is None:
-        tones = FaceTones.measure(scene.photo, scene.region, scene.warp.landmarks)
-        scene.memory["tones"] = tones
-    lips, x, y = scene.warp.after, scene.x[at], scene.y[at]
-    middle = mouth_middle(scene.warp.targets)
-    years = scene.change.condition.get("age", _USUAL_AGE)
-    features = tone_features(tones, lips, middle, min(years, _MILK_AGE) if kind.milk else years)
-    noise = np.float32(np.random.default_rng(kind.seed).standard_normal(PARTS))
-    bright, hue, teeth = mouth_tones().predict(features, noise, _VARIETY)
-    teeth = max(teeth, _LEAST) + _BRIGHTER
-    kind = replace(kind, corners=_CORNERS)
-    colors = kind.render(lips, middle, x, y, scene.region.scale)
-    own = kind.render(lips, middle, *mouth_places(lips), scene.region.scale)
-    colors = in_tones(
-        colors, own, (bright, hue, teeth), lips, x, y, _MILK_MOST if kind.milk else _MOST
-    )
-    luma = (colors @ LUMA)[:, :, None]
-    colors = luma + np.float32(light.saturation) * (colors - luma)
-    # What exemplars show beyond the lips' edges is no neighbor of teeth: lips are.
-    inside = np.maximum(between(lips, x, y, _SOFT), 1e-3)[:, :, None]
-    both = np.float32(np.concatenate([colors * inside, inside], axis=2))
-    both = cv2.GaussianBlur(both, (0, 0), _SHARPER * light.blur)
-    colors = both[..., :3] / np.maximum(both[..., 3:], 1e-6)
-    # Blur has mixed teeth with what is dark, in photos too, where their brightness was measured.
-    shown = (share * (colors @ LUMA - _LIP) + _LIP)[between(lips, x, y, 0.1) > _INSIDE]
-    if shown.size:
-        wanted = np.exp(teeth) / max(float(np.percentile(shown, BRIGHTEST)), 0.05)
-        colors *= np.float32(np.clip(wanted, *_SMALL_GAIN))
-    colors *= np.float32(tones.skin @ LUMA)
-    most, luma = brightest(tones.light), (colors @ LUMA)[:, :, None]
-    over = np.maximum(luma - _KNEE * most, 0)  # Above, less and less shows.
-    limited = np.minimum(luma, _KNEE * most) + over / (1 + over / ((1 - _KNEE) * most))
-    colors = in_one_color(np.float32(colors * limited / np.maximum(luma, 1e-6)), tones)
-    return np.float32(255) * colors
 
 
 def _as_bright(
@@ -214,7 +127,7 @@ def _as_bright(
     luma = (lit @ LUMA)[inside > _INSIDE]
     if not luma.size:
         return lit
-    seen = float(luma[luma >= np.percentile(luma, BRIGHTEST)].mean())
+    seen = float(luma[luma >= np.percentile(luma, _BRIGHTEST)].mean())
     wanted = 255 * min(float(light.teeth @ LUMA) * brightness, 0.97)
     gain = np.clip((wanted - 255 * light.black) / max(seen - 255 * light.black, 1.0), *_GAIN)
     gain = 1 + (gain - 1) * np.clip((gap - _SLIT[0]) / (_SLIT[1] - _SLIT[0]), 0, 1)

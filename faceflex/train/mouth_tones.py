@@ -19,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.assets import resolve
+from faceflex.compose.face_tones import FaceTones
 from faceflex.compose.lips_motion import mouth_middle
 from faceflex.compose.mouth_light import MouthLight
 from faceflex.compose.mouth_maps import GRID_COLUMNS
 from faceflex.compose.mouth_tones import (
+    BRIGHTEST,
     CELLS,
     FACTORS,
     OUTPUTS,
     PARTS,
-    FaceTones,
     MouthTones,
     mouth_places,
     pack,
@@ -36,27 +37,29 @@ from faceflex.compose.mouth_tones import (
 )
 from faceflex.data.readers import read_utkface
 from faceflex.data.records import Record
-from faceflex.faces.align import align, invert
+from faceflex.faces.align import align, estimate_similarity, invert, transform_points
 from faceflex.faces.lips import Lips, find_lips, lips_from_landmarks
 from faceflex.faces.region import LUMA, Region, make_region
 from faceflex.faces.sharpness import estimate_blur
 from faceflex.models.attribute_classifier import load_classifier
 from faceflex.photo import load_rgb
 
-_OPEN, _SMILE, _YOUNGEST = 2.0, 0.6, 2  # Least gap in pixels of the crop; score; age in years.
+_OPEN, _SMILE, _YOUNGEST = 2.5, 0.6, 2  # Least gap in pixels of the crop; score; age in years.
+_SHARP = 0.62  # Sigma, pixels of the crop: in photos with more blur lips mix with teeth.
+_LESS_RED, _LEAST = 0.93, 0.8  # Teeth against skin: redness, brightness.
+_GRAY = 0.5  # Saturation of photos in which teeth need not be less red.
 _MIDDLE_ROWS = slice(1, 6)  # Of the grid: where teeth are.
 _RIDGE = 300.0  # Of standardised factors, over about 13,000 mouths and mirror images.
 _ANTIALIAS = 0.5  # Sigma, pixels of the photo.
 _TESTED = 10  # One mouth in so many is only measured on.
 _BATCH = 256
-_BRIGHTEST = 85  # Percentile of brightness above which pixels are teeth.
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Mouth:
-    """A smile: what is predicted from, the outputs (195,), and log brightness of its teeth.
+    """A smile: what is predicted from, and the outputs (195,).
 
     ``usual`` is what :class:`MouthLight` alone takes for the brightness of teeth.
     """
@@ -66,19 +69,18 @@ class Mouth:
     even: Floats
     odd: Floats
     outputs: Floats
-    teeth: float
     usual: float
 
 
 def measure(record: Record) -> Mouth | None:
-    """Measure a photo; None where lips are not apart."""
+    """Measure a photo; None where it shows no teeth, or not sharply."""
     if record.points is None or record.held_out or record.labels.get("age", 0) < _YOUNGEST:
+        return None
+    landmarks = transform_points(estimate_similarity(record.points), record.points)
+    if lips_from_landmarks(landmarks).gap < _OPEN:
         return None
     rgb = load_rgb(record.path)
     aligned = align(rgb, record.points)
-    landmarks = np.float32(cv2.transform(record.points[None], aligned.matrix)[0])
-    if lips_from_landmarks(landmarks).gap < _OPEN:
-        return None
     region, lips = (
         make_region(rgb.shape, record.points, aligned.matrix),
         find_lips(rgb, record.points),
@@ -90,12 +92,11 @@ def measure(record: Record) -> Mouth | None:
     tones = FaceTones.measure(photo, region, landmarks)
     even, odd = tone_features(tones, lips, mouth_middle(landmarks), record.labels["age"])
     grid = sample_mouth(photo, region, lips)
+    if light.blur * region.scale > _SHARP or not shows_teeth(grid, tones):
+        return None
     skin = float(tones.skin @ LUMA)
-    teeth = np.log(np.percentile(grid @ LUMA, _BRIGHTEST) / skin)
     usual = np.log(light.teeth @ LUMA / skin)
-    return Mouth(
-        record.path.name, aligned.crop, even, odd, pack(grid, skin), float(teeth), float(usual)
-    )
+    return Mouth(record.path.name, aligned.crop, even, odd, pack(grid, skin), float(usual))
 
 
 def sample_mouth(photo: NDArray[np.uint8], region: Region, lips: Lips) -> Floats:
@@ -105,6 +106,14 @@ def sample_mouth(photo: NDArray[np.uint8], region: Region, lips: Lips) -> Floats
     soft = cv2.GaussianBlur(photo, (0, 0), _ANTIALIAS)
     seen = cv2.remap(soft, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.float32(seen) / np.float32(255)
+
+
+def shows_teeth(grid: Floats, tones: FaceTones) -> bool:
+    """Tell whether what is brightest of a mouth (16, 48, 3) is pale and as light as teeth."""
+    luma = grid @ LUMA
+    teeth, skin = grid[luma >= np.percentile(luma, BRIGHTEST)].mean(axis=0), tones.skin
+    pale = teeth[0] / max(teeth[2], 0.05) < _LESS_RED * skin[0] / skin[2]
+    return bool((pale or tones.saturation < _GRAY) and teeth @ LUMA > _LEAST * (skin @ LUMA))
 
 
 def mirrored(outputs: Floats) -> Floats:
@@ -160,20 +169,18 @@ def main() -> None:
     model.save(options.out)
     model = MouthTones.load(options.out)
     predicted = model.factors(even[tested], odd[tested]) @ model.regression
-    flat = outputs[~tested].mean(axis=0) - outputs[tested]
-    left = predicted - outputs[tested]
-    teeth, usual = (np.array([getattr(m, k) for m in mouths])[tested] for k in ("teeth", "usual"))
-    bright = np.log(np.percentile(np.exp(predicted[:, :CELLS]), _BRIGHTEST, axis=1))
+    left, flat = (p - outputs[tested] for p in (predicted, outputs[~tested].mean(axis=0)))
+    usual = np.array([one.usual for one in mouths])[tested] - outputs[tested, -1]
     sys.stdout.write(f"{len(mouths)} mouths, {int(tested.sum())} of them only measured on\n")
     for name, values in (
         ("brightness of cells", left[:, :CELLS]),
-        ("the mean mouth's", flat[:, :CELLS]),
-        ("hues", left[:, CELLS:]),
-        ("teeth", bright - teeth),
-        ("teeth by the face's light alone", usual - teeth),
+        ("  the mean mouth's", flat[:, :CELLS]),
+        ("hue of teeth", left[:, CELLS:-1]),
+        ("brightness of teeth", left[:, -1]),
+        ("  by the face's light alone", usual),
+        ("  the mean's", flat[:, -1]),
     ):
-        error = np.sqrt(np.square(values - values.mean()).mean())
-        sys.stdout.write(f"{name}: residual {error:.3f}, bias {values.mean():.3f} (log)\n")
+        sys.stdout.write(f"{name}: residual {values.std():.3f}, bias {values.mean():.3f} (log)\n")
 
 
 if __name__ == "__main__":
