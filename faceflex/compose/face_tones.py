@@ -87,7 +87,7 @@ def one_color(colors: NDArray[np.uint8]) -> tuple[float, Floats]:
     """
     if not len(colors):
         return 0.0, np.zeros((3, 2), np.float32)
-    luma = colors @ LUMA / 255
+    luma = np.float32(colors @ LUMA / 255)
     factors = _powers(luma)
     chroma = colors[:, [0, 2]] / np.float32(255) - luma[:, None]
     curve = np.linalg.lstsq(factors, chroma, rcond=None)[0]

@@ -49,7 +49,7 @@ _TURNED_MIDDLE = 0.35  # How much less shows in turned faces, whose corners hide
 _DEEP, _FRONT = 0.5, 0.4
 # Six rows of good teeth are more even than others: in pictures that show little of single teeth,
 # what differs from tooth to tooth is stronger, until it is as in smiles in the wild.
-_UNEVEN, _DARKEST = 1.2, 0.1
+_UNEVEN, _DARKEST = 1.5, 0.1
 _TOOTH = 5.0  # Columns and rows over which one tooth is told from the next, not from gaps.
 _STRETCH, _SHIFT, _BRIGHTNESS = 0.06, 0.012, 0.05  # How far kinds differ from the exemplar.
 

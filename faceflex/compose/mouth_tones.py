@@ -80,7 +80,8 @@ def tone_features(tones: FaceTones, lips: Lips, middle: float, age: float) -> tu
     shape = [gap / 6, width / 40, 5 * gap / width, bend / 4, 4 * abs(half)]
     years = [min(age, 8.0) / 8, max(age - 50.0, 0.0) / 40]
     even = [*levels, *hues, tones.saturation, *shape, *years]
-    return np.float32(even), np.float32([4 * half, *tones.sides, slope / 4])
+    odd = [4 * half, *tones.sides, slope / 4]
+    return np.array(even, np.float32), np.array(odd, np.float32)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ _GAIN = 1.5  # Bound of the log by which a mouth's brightness differs from its e
 _COLORED = 0.35  # How much of an exemplar's colors is left where its light is changed.
 _DARKER = 0.4  # Log of how much darker than what is around it a place may be.
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
-_SHARPER = 0.8  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
+_SHARPER = 0.65  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
 _LIP, _INSIDE = 0.7, 0.7  # Brightness of lips to the skin's; where teeth are looked for.
 _LOST = (0.7, 1.5)  # How far brightness is corrected that blur has changed.
 _KNEE = 0.85  # Share of the greatest brightness up to which teeth are as bright as predicted.
@@ -176,7 +176,7 @@ def in_tones(
     gain += np.float32(np.clip(teeth - np.log(max(seen, FLOOR)), -_GAIN, _GAIN))
     laid = _lay(gain, across, down)
     red, blue = np.exp(hue)
-    tint = np.float32([red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue])
+    tint = np.array([red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue], np.float32)
     luma = (colors @ LUMA)[:, :, None]
     colors = luma + np.float32(_COLORED) * (colors - luma)
     # Made lighter, what is dark between teeth would be black spots: less dark, it is a gap.

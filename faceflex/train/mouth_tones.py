@@ -102,9 +102,9 @@ def measure(record: Record) -> Mouth | None:
 def sample_mouth(photo: NDArray[np.uint8], region: Region, lips: Lips) -> Floats:
     """Return the colors (16, 48, 3) between lips, in [0, 1]."""
     x, y = mouth_places(lips)
-    at = (np.float32(row[0] * x + row[1] * y + row[2]) for row in invert(region.matrix))
+    across, down = (np.float32(row[0] * x + row[1] * y + row[2]) for row in invert(region.matrix))
     soft = cv2.GaussianBlur(photo, (0, 0), _ANTIALIAS)
-    seen = cv2.remap(soft, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.remap(soft, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.float32(seen) / np.float32(255)
 
 
