@@ -30,11 +30,11 @@ from faceflex.faces.lips import Lips
 from faceflex.faces.region import LUMA
 from faceflex.faces.smoothstep import smoothstep
 
-_FINE = (0.007, 0.016)  # Finest detail to the mouth's width: from large photos to small ones.
+_FINE = (0.009, 0.016)  # Finest detail to the mouth's width: from large photos to small ones.
 _VARIETY = 0.4  # How far mouths differ, to how far they do in photos.
 # Logs of brightness: teeth that are darker than the skin pass for none; and what is predicted is
 # the mean of a log, which is less than that of a mean.
-_LEAST, _BRIGHTER = 0.03, 0.08
+_LEAST, _BRIGHTER = 0.04, 0.11
 _CORNERS = 0.2  # Share of exemplars' dark corners that is hidden: tones say how dark they are.
 _MOST, _MILK_MOST = 1.0, 0.2  # Log of what is added to dark places; below milk teeth it is dark.
 _USUAL_AGE, _MILK_AGE = 35.0, 5.0
