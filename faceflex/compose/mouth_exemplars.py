@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from faceflex.compose.lips_motion import edges
 from faceflex.faces.lips import Lips
-from faceflex.faces.region import LUMA
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -49,8 +48,7 @@ _TURNED_MIDDLE = 0.35  # How much less shows in turned faces, whose corners hide
 _DEEP, _FRONT = 0.5, 0.4
 # Six rows of good teeth are more even than others: in pictures that show little of single teeth,
 # what differs from tooth to tooth is stronger, until it is as in smiles in the wild.
-_UNEVEN, _DARKEST = 1.5, 0.1
-_TOOTH = 5.0  # Columns and rows over which one tooth is told from the next, not from gaps.
+_UNEVEN = 0.6
 _STRETCH, _SHIFT, _BRIGHTNESS = 0.06, 0.012, 0.05  # How far kinds differ from the exemplar.
 
 Floats = NDArray[np.float32]
@@ -208,10 +206,8 @@ class MouthKind:
         seen, fine = exemplar.colors, np.array([COLUMNS / width, ROWS / gap * shown]) * scale
         if fine.max() > 1.5:
             seen = cv2.GaussianBlur(seen, (0, 0), sigmaX=0.5 * fine[0], sigmaY=0.5 * fine[1])
-        uneven = np.float32(_UNEVEN * np.clip((fine[0] - 1) / 1.5, 0, 1))
-        luma = cv2.GaussianBlur(np.maximum(seen @ LUMA, _DARKEST), (0, 0), _TOOTH)
-        even = cv2.blur(luma, (COLUMNS // 5, 1), borderType=cv2.BORDER_REPLICATE)
-        seen = seen * np.float32((luma / even) ** uneven)[:, :, None]
+        uneven = np.float32(_UNEVEN * np.clip((fine[0] - 0.5) / 1.5, 0, 1))
+        seen = seen + uneven * (seen - cv2.blur(seen, (COLUMNS // 5, 1)))
         return _Placed(seen, across, column, down, float(shown))
 
 

@@ -41,9 +41,9 @@ _USUAL_AGE, _MILK_AGE = 35.0, 5.0
 _UNSURE = (1.0, 0.8)  # Columns and rows of the grid by which predictions are smooth.
 _GAIN = 1.5  # Bound of the log by which a mouth's brightness differs from its exemplar's.
 _COLORED = 0.35  # How much of an exemplar's colors is left where its light is changed.
-_DARKER = 0.4  # Log of how much darker than what is around it a place may be.
+_DARKER = 0.45  # Log of how much darker than what is around it a place may be.
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
-_SHARPER = 0.65  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
+_SHARPER = 0.55  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
 _LIP, _INSIDE = 0.7, 0.7  # Brightness of lips to the skin's; where teeth are looked for.
 _LOST = (0.7, 1.5)  # How far brightness is corrected that blur has changed.
 _KNEE = 0.85  # Share of the greatest brightness up to which teeth are as bright as predicted.
@@ -177,10 +177,10 @@ def in_tones(
     laid = _lay(gain, across, down)
     red, blue = np.exp(hue)
     tint = np.array([red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue], np.float32)
-    luma = (colors @ LUMA)[:, :, None]
+    luma = np.maximum(colors @ LUMA, FLOOR)[:, :, None]
     colors = luma + np.float32(_COLORED) * (colors - luma)
     # Made lighter, what is dark between teeth would be black spots: less dark, it is a gap.
-    apart = np.log(np.maximum(luma[..., 0], FLOOR)) - _lay(soft, across, down)
+    apart = np.log(luma[..., 0]) - _lay(soft, across, down)
     laid += np.maximum(_DARKER * np.tanh(apart / _DARKER) - apart, 0)
     return np.float32(colors * np.exp(laid)[:, :, None] * tint)
 
