@@ -35,6 +35,7 @@ _VARIETY = 0.4  # How far mouths differ, to how far they do in photos.
 # Logs of brightness: teeth that are darker than the skin pass for none; and what is predicted is
 # the mean of a log, which is less than that of a mean.
 _LEAST, _BRIGHTER = 0.04, 0.11
+_SLIT, _DARK_SLIT = (1.0, 4.0), 0.5  # Pixels of the crop: smaller gaps are in shade; its log.
 _CORNERS = 0.2  # Share of exemplars' dark corners that is hidden: tones say how dark they are.
 _MOST, _MILK_MOST = 1.0, 0.2  # Log of what is added to dark places; below milk teeth it is dark.
 _USUAL_AGE, _MILK_AGE = 35.0, 5.0
@@ -98,7 +99,8 @@ def teeth_in_small_photo(
     features = tone_features(tones, lips, middle, min(years, _MILK_AGE) if kind.milk else years)
     noise = np.float32(np.random.default_rng(kind.seed).standard_normal(PARTS))
     bright, hue, teeth = mouth_tones().predict(features, noise, _VARIETY)
-    teeth = max(teeth, _LEAST) + _BRIGHTER
+    slit = 1 - float(smoothstep((lips.gap - _SLIT[0]) / (_SLIT[1] - _SLIT[0])))
+    teeth = max(teeth, _LEAST) + _BRIGHTER - _DARK_SLIT * slit
     kind = replace(kind, corners=_CORNERS)
     colors = kind.render(lips, middle, x, y, scene.region.scale)
     own = kind.render(lips, middle, *mouth_places(lips), scene.region.scale)
