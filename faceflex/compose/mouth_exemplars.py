@@ -111,6 +111,11 @@ class MouthKind:
         How bright they are; 1 is usual.
     milk
         Whether they are milk teeth: shorter, so that what is behind shows below them, and narrower.
+    seed
+        Fixes what else differs between mouths.
+    corners
+        The share of the exemplar's width at either end that does not show: teeth beside it are
+        repeated there, mirrored, so that dark corners can be made lighter.
     """
 
     exemplar: int
@@ -119,6 +124,8 @@ class MouthKind:
     shift: float = 0.0
     brightness: float = 1.0
     milk: bool = False
+    seed: int = 0
+    corners: float = 0.0
 
     @classmethod
     def draw(
@@ -136,7 +143,8 @@ class MouthKind:
         stretch, shift, bright = rng.normal(0, (_STRETCH, _SHIFT, _BRIGHTNESS)).clip(-0.12, 0.12)
         milk = child and not infant
         width = float(np.exp(stretch)) * (_MILK_WIDTH if milk else 1.0)
-        return cls(number, mirrored, width, float(shift), float(np.exp(bright)), milk)
+        seed = int(rng.integers(1 << 32))
+        return cls(number, mirrored, width, float(shift), float(np.exp(bright)), milk, seed)
 
     @property
     def infant(self) -> bool:
@@ -164,16 +172,29 @@ class MouthKind:
         -------
         (h, w, 3), relative to the color of teeth; outside of the lips, what is nearest.
         """
+        placed = self._place(lips, middle, x, y, scale)
+        colors = placed.show(placed.texture)
+        aside = np.clip((np.abs(2 * placed.across - 1) - _FRONT) / (1 - _FRONT), 0, 1)
+        light = np.float32(self.brightness) * (1 - _DEEP * np.square(aside))
+        behind = np.float32(np.clip((placed.down - _END) / _END_WIDTH, 0, 1))[:, :, None]
+        colors = colors + behind * ((_BEHIND_MILK if self.milk else _CAVITY) - colors)
+        upper, _ = edges(lips, x)
+        shadow = np.clip(1 - (y - upper) / _SHADE, 0, 1) * min(1, 2 * (1 - placed.shown)) * _SHADOW
+        return np.asarray(colors * np.float32(light * (1 - shadow))[:, :, None], np.float32)
+
+    def _place(self, lips: Lips, middle: float, x: Floats, y: Floats, scale: float) -> _Placed:
+        """Say where in the exemplar each place lies."""
         exemplar = exemplars()[self.exemplar]
         width, gap = max(float(lips.x[-1] - lips.x[0]), 1.0), max(lips.gap, 1.0)
         upper, lower = edges(lips, x)
         half = np.clip((middle - lips.x[0]) / width, *_TURNED)
         across = np.clip((x - lips.x[0]) / width, 0, 1) ** np.float32(np.log(0.5) / np.log(half))
-        aside = np.clip((np.abs(2 * across - 1) - _FRONT) / (1 - _FRONT), 0, 1)
-        light = np.float32(self.brightness) * (1 - _DEEP * np.square(aside))
         shows = _MIDDLE - _TURNED_MIDDLE * abs(half - 0.5)
         turn = (-1 if self.mirrored else 1) * shows / self.stretch
-        across = (across - np.float32(0.5 + self.shift)) * np.float32(turn) + np.float32(0.5)
+        column = (across - np.float32(0.5 + self.shift)) * np.float32(turn) + np.float32(0.5)
+        if self.corners:
+            beside = np.clip(column, self.corners, 1 - self.corners)
+            column = np.clip(2 * beside - column, 0, 1)
         down = (y - upper) / np.maximum(lower - upper, 0.3)
         opening = lips.gap / exemplar.gap
         shown = np.float32(min(opening, 1.0) ** _COVERED)
@@ -181,16 +202,39 @@ class MouthKind:
             1 - (1 - down) * shown if opening < 1 else down * np.float32(max(1, opening / _LONGEST))
         )
         if self.milk:
-            down = down / np.float32(_MILK_HEIGHT - _MILK_SIDE * np.square(2 * across - 1))
+            down = down / np.float32(_MILK_HEIGHT - _MILK_SIDE * np.square(2 * column - 1))
         seen, fine = exemplar.colors, np.array([COLUMNS / width, ROWS / gap * shown]) * scale
         if fine.max() > 1.5:
             seen = cv2.GaussianBlur(seen, (0, 0), sigmaX=0.5 * fine[0], sigmaY=0.5 * fine[1])
         uneven = np.float32(_UNEVEN * np.clip((fine[0] - 0.5) / 1.5, 0, 1))
         seen = seen + uneven * (seen - cv2.blur(seen, (COLUMNS // 5, 1)))
-        columns = np.float32(across * COLUMNS - 0.5)
-        rows = np.float32(np.clip(down, 0, 1) * ROWS - 0.5)
-        colors = cv2.remap(seen, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        behind = np.float32(np.clip((down - _END) / _END_WIDTH, 0, 1))[:, :, None]
-        colors = colors + behind * ((_BEHIND_MILK if self.milk else _CAVITY) - colors)
-        shadow = np.clip(1 - (y - upper) / _SHADE, 0, 1) * min(1, 2 * (1 - shown)) * _SHADOW
-        return np.asarray(colors * np.float32(light * (1 - shadow))[:, :, None], np.float32)
+        return _Placed(seen, across, column, down, float(shown))
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """An exemplar between lips.
+
+    Attributes
+    ----------
+    texture
+        (96, 320, 3) the exemplar, as finely as it shows.
+    across
+        (h, w) from one corner of the mouth to the other, 0 to 1; the middle of the face is at 0.5.
+    column, down
+        (h, w) places in the exemplar, 0 to 1.
+    shown
+        The share of its height that shows.
+    """
+
+    texture: Floats
+    across: Floats
+    column: Floats
+    down: Floats
+    shown: float
+
+    def show(self, texture: Floats) -> Floats:
+        """Return a texture (96, 320, ...) at each place, (h, w, ...)."""
+        columns = np.float32(self.column * COLUMNS - 0.5)
+        rows = np.float32(np.clip(self.down, 0, 1) * ROWS - 0.5)
+        return cv2.remap(texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

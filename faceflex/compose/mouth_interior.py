@@ -13,6 +13,7 @@ from faceflex.compose.lips_motion import between, edges, mouth_middle, window
 from faceflex.compose.mouth_exemplars import MouthKind
 from faceflex.compose.mouth_light import MouthLight
 from faceflex.compose.photo_detail import grain_like
+from faceflex.compose.small_mouths import small_share, teeth_in_small_photo
 from faceflex.compose.warp import FaceWarp
 from faceflex.faces.infant import is_child, is_infant
 from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
@@ -106,7 +107,13 @@ def render_teeth(
     grain = grain_like(scene.patch, scene.region, scene.warp.targets, scene.blur, *at)
     share, lit = between(lips, x, y, soft), light.apply(colors)
     if not kind.infant:
-        lit = _as_bright(lit, between(lips, x, y, _SOFT), light, kind.brightness, lips.gap)
+        inside = between(lips, x, y, _SOFT)
+        lit = _as_bright(lit, inside, light, kind.brightness, lips.gap)
+        small = small_share(lips, scale, light.blur)
+        if small > 0:
+            teeth, there = teeth_in_small_photo(scene, kind, light, at)
+            lit += np.float32(small) * (teeth - lit)
+            share = share + np.float32(small) * (there - share)
     return lit + grain, share
 
 

@@ -6,6 +6,7 @@ skin of the cheeks and, as teeth hardly differ between people, the white of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -139,11 +140,31 @@ def teeth_color(skin: Floats, eyes: Floats, light: float) -> Floats:
 
 def cheek_color(photo: NDArray[np.uint8], region: Region, landmarks: Floats) -> Floats:
     """Return the median color (3,) of the cheeks, in [0, 1]."""
-    steps, samples = np.arange(-_CHEEK, _CHEEK + 0.1, 1.0), []
-    for pair in CHEEKS:
-        x, y = landmarks[list(pair)].mean(axis=0)
-        samples.append(_sample(photo, region, x + steps, y + steps).reshape(-1, 3))
-    return np.asarray(np.median(np.concatenate(samples), axis=0), np.float32).clip(0.02, 1)
+    samples = np.concatenate(_squares(photo, region, landmarks, CHEEKS))
+    return np.asarray(np.median(samples, axis=0), np.float32).clip(0.02, 1)
+
+
+def side_colors(
+    photo: NDArray[np.uint8],
+    region: Region,
+    landmarks: Floats,
+    pairs: Sequence[tuple[int, int]] = CHEEKS,
+) -> tuple[Floats, ...]:
+    """Return the median colors (3,), in [0, 1], midway between pairs of landmarks."""
+    squares = _squares(photo, region, landmarks, pairs)
+    return tuple(np.float32(np.median(s, axis=0)) for s in squares)
+
+
+def _squares(
+    photo: NDArray[np.uint8],
+    region: Region,
+    landmarks: Floats,
+    pairs: Sequence[tuple[int, int]],
+) -> list[Floats]:
+    """Return the colors (n, 3) of squares midway between pairs of landmarks."""
+    steps = np.arange(-_CHEEK, _CHEEK + 0.1, 1.0)
+    middles = (landmarks[list(pair)].mean(axis=0) for pair in pairs)
+    return [_sample(photo, region, x + steps, y + steps).reshape(-1, 3) for x, y in middles]
 
 
 def eye_color(photo: NDArray[np.uint8], region: Region, landmarks: Floats) -> Floats:
