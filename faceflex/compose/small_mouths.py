@@ -38,11 +38,12 @@ _LEAST, _BRIGHTER = 0.04, 0.11
 _SLIT, _DARK_SLIT = (1.0, 4.0), 0.5  # Pixels of the crop: smaller gaps are in shade; its log.
 _CORNERS = 0.2  # Share of exemplars' dark corners that is hidden: tones say how dark they are.
 _MOST, _MILK_MOST = 1.0, 0.2  # Log of what is added to dark places; below milk teeth it is dark.
-_USUAL_AGE, _MILK_AGE = 35.0, 5.0
+_USUAL_AGE, _YOUNGEST = 35.0, 8.0  # Few small children were among those the model was fitted to.
 _UNSURE = (1.0, 0.8)  # Columns and rows of the grid by which predictions are smooth.
 _GAIN = 1.5  # Bound of the log by which a mouth's brightness differs from its exemplar's.
 _COLORED = 0.35  # How much of an exemplar's colors is left where its light is changed.
 _DARKER = 0.45  # Log of how much darker than what is around it a place may be.
+_PLAIN = 0.15  # Share of the width, from a corner, over which single teeth come to be told apart.
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
 _SHARPER = 0.55  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
 _LIP, _INSIDE = 0.7, 0.7  # Brightness of lips to the skin's; where teeth are looked for.
@@ -95,8 +96,8 @@ def teeth_in_small_photo(
         scene.memory["tones"] = tones
     lips, x, y = scene.warp.after, scene.x[at], scene.y[at]
     middle = mouth_middle(scene.warp.targets)
-    years = scene.change.condition.get("age", _USUAL_AGE)
-    features = tone_features(tones, lips, middle, min(years, _MILK_AGE) if kind.milk else years)
+    years = max(scene.change.condition.get("age", _USUAL_AGE), _YOUNGEST)
+    features = tone_features(tones, lips, middle, years)
     noise = np.float32(np.random.default_rng(kind.seed).standard_normal(PARTS))
     bright, hue, teeth = mouth_tones().predict(features, noise, _VARIETY)
     slit = 1 - float(smoothstep((lips.gap - _SLIT[0]) / (_SLIT[1] - _SLIT[0])))
@@ -181,9 +182,11 @@ def in_tones(
     tint = np.array([red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue], np.float32)
     luma = np.maximum(colors @ LUMA, FLOOR)[:, :, None]
     colors = luma + np.float32(_COLORED) * (colors - luma)
-    # Made lighter, what is dark between teeth would be black spots: less dark, it is a gap.
+    # Made lighter, what is dark between teeth would be black spots: less dark, it is a gap. In the
+    # corners nothing is told apart.
     apart = np.log(luma[..., 0]) - _lay(soft, across, down)
-    laid += np.maximum(_DARKER * np.tanh(apart / _DARKER) - apart, 0)
+    told = np.where(apart < 0, _DARKER * np.tanh(apart / _DARKER), apart)
+    laid += told * np.clip(np.minimum(across, 1 - across) / _PLAIN, 0, 1) - apart
     return np.float32(colors * np.exp(laid)[:, :, None] * tint)
 
 
