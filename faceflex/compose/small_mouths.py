@@ -38,11 +38,15 @@ _LEAST, _BRIGHTER = 0.04, 0.11
 _SLIT, _DARK_SLIT = (1.0, 4.0), 0.5  # Pixels of the crop: smaller gaps are in shade; its log.
 _CORNERS = 0.2  # Share of exemplars' dark corners that is hidden: tones say how dark they are.
 _MOST, _MILK_MOST = 1.0, 0.2  # Log of what is added to dark places; below milk teeth it is dark.
-_USUAL_AGE, _MILK_AGE = 35.0, 5.0
+_USUAL_AGE, _YOUNGEST = 35.0, 8.0  # Few small children were among those the model was fitted to.
 _UNSURE = (1.0, 0.8)  # Columns and rows of the grid by which predictions are smooth.
 _GAIN = 1.5  # Bound of the log by which a mouth's brightness differs from its exemplar's.
 _COLORED = 0.35  # How much of an exemplar's colors is left where its light is changed.
+# How much stronger than in exemplars' good teeth they are told apart, in sharp photos and, before
+# they are blurred, in others; sigmas of the blur, pixels of the crop.
+_APART, _BLURRED = (1.1, 1.7), (0.6, 1.2)
 _DARKER = 0.45  # Log of how much darker than what is around it a place may be.
+_PLAIN = 0.15  # Share of the width, from a corner, over which single teeth come to be told apart.
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
 _SHARPER = 0.55  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
 _LIP, _INSIDE = 0.7, 0.7  # Brightness of lips to the skin's; where teeth are looked for.
@@ -95,8 +99,8 @@ def teeth_in_small_photo(
         scene.memory["tones"] = tones
     lips, x, y = scene.warp.after, scene.x[at], scene.y[at]
     middle = mouth_middle(scene.warp.targets)
-    years = scene.change.condition.get("age", _USUAL_AGE)
-    features = tone_features(tones, lips, middle, min(years, _MILK_AGE) if kind.milk else years)
+    years = max(scene.change.condition.get("age", _USUAL_AGE), _YOUNGEST)
+    features = tone_features(tones, lips, middle, years)
     noise = np.float32(np.random.default_rng(kind.seed).standard_normal(PARTS))
     bright, hue, teeth = mouth_tones().predict(features, noise, _VARIETY)
     slit = 1 - float(smoothstep((lips.gap - _SLIT[0]) / (_SLIT[1] - _SLIT[0])))
@@ -105,7 +109,8 @@ def teeth_in_small_photo(
     colors = kind.render(lips, middle, x, y, scene.region.scale)
     own = kind.render(lips, middle, *mouth_places(lips), scene.region.scale)
     most = _MILK_MOST if kind.milk else _MOST
-    colors = in_tones(colors, own, (bright, hue, teeth), lips, x, y, most)
+    contrast = float(np.interp(light.blur * scene.region.scale, _BLURRED, _APART))
+    colors = in_tones(colors, own, (bright, hue, teeth), lips, x, y, most, contrast)
     luma = (colors @ LUMA)[:, :, None]
     colors = luma + np.float32(light.saturation) * (colors - luma)
     inside = between(lips, x, y, _SOFT)
@@ -144,6 +149,7 @@ def in_tones(
     x: Floats,
     y: Floats,
     most: float = 1.0,
+    contrast: float = 1.0,
 ) -> Floats:
     """Return what lies between lips as light as tones say.
 
@@ -161,6 +167,8 @@ def in_tones(
         (h, w) the places, in pixels of the crop.
     most
         Log of how much brighter a place is made at most than others are.
+    contrast
+        How much stronger than in the exemplar teeth are told apart.
 
     Returns
     -------
@@ -181,9 +189,12 @@ def in_tones(
     tint = np.array([red, (1 - LUMA[0] * red - LUMA[2] * blue) / LUMA[1], blue], np.float32)
     luma = np.maximum(colors @ LUMA, FLOOR)[:, :, None]
     colors = luma + np.float32(_COLORED) * (colors - luma)
-    # Made lighter, what is dark between teeth would be black spots: less dark, it is a gap.
+    # Made lighter, what is dark between teeth would be black spots: less dark, it is a gap. In the
+    # corners nothing is told apart.
     apart = np.log(luma[..., 0]) - _lay(soft, across, down)
-    laid += np.maximum(_DARKER * np.tanh(apart / _DARKER) - apart, 0)
+    told = np.float32(contrast) * apart
+    told = np.where(told < 0, _DARKER * np.tanh(told / _DARKER), told)
+    laid += told * np.clip(np.minimum(across, 1 - across) / _PLAIN, 0, 1) - apart
     return np.float32(colors * np.exp(laid)[:, :, None] * tint)
 
 
