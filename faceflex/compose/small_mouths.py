@@ -34,7 +34,7 @@ _FINE = (0.009, 0.016)  # Finest detail to the mouth's width: from large photos 
 _VARIETY = 0.4  # How far mouths differ, to how far they do in photos.
 # Logs of brightness: teeth that are darker than the skin pass for none; and what is predicted is
 # the mean of a log, which is less than that of a mean.
-_LEAST, _BRIGHTER = 0.04, 0.11
+_LEAST, _BRIGHTER = 0.04, 0.15
 _SLIT, _DARK_SLIT = (1.0, 4.0), 0.5  # Pixels of the crop: smaller gaps are in shade; its log.
 _CORNERS = 0.2  # Share of exemplars' dark corners that is hidden: tones say how dark they are.
 _MOST, _MILK_MOST = 1.0, 0.2  # Log of what is added to dark places; below milk teeth it is dark.
