@@ -45,6 +45,7 @@ _CORNER = 2.0  # Pixels of the crop over which lips begin at the corners.
 _BESIDE, _SPREAD = 2.5, 2.5  # Pixels of the crop beside lips that are cleaned, and by how wide skin.
 _CLEAN, _UNLIKE = 0.08, 0.15  # Log color that skin may differ, and over which it is cleaned.
 _THINNEST = 0.3
+_BLUNT = 1.1  # Times the thickness that lips of 225 neutral faces in the wild have towards corners.
 
 Floats = NDArray[np.float32]
 
@@ -94,6 +95,14 @@ class LipBand:
             np.pad(np.float32(outer), 4, mode="reflect", reflect_type="odd")[None], (0, 0), 1.5
         )[0, 4:-4]
         return cls(x, np.float32(inner), np.float32(outer))
+
+    def tapered(self) -> LipBand:
+        """Return the lip no thicker towards the corners than those of neutral faces."""
+        middle = float(self.thick[LIP_COLUMNS // 3 : -(LIP_COLUMNS // 3)].mean())
+        place = np.abs(np.linspace(-1, 1, LIP_COLUMNS))
+        most = _BLUNT * middle * (1 - place**2.2) ** 0.7
+        thick = np.minimum(self.thick, most) * np.sign(self.border - self.inner)
+        return LipBand(self.x, self.inner, np.float32(self.inner + thick))
 
     @property
     def thick(self) -> Floats:
@@ -199,7 +208,7 @@ def paint_lips(
     x, y = scene.x[at], scene.y[at]
     pixel = region.scale
     colors = lips_own_colors(warp, np.float32(scene.photo), region)
-    bands = lip_bands(warp, after=True)
+    bands = [band.tapered() for band in lip_bands(warp, after=True)]
     line = np.interp(x, warp.after.x, warp.after.midline)
     left, right = float(bands[0].x[0]), float(bands[0].x[-1])
     inside = np.minimum(x - left, right - x)
