@@ -173,7 +173,7 @@ class LearnedContent:
         rng = np.random.default_rng((self._seed, person(warp)))
         mouth = (draw_mouth(rng, warp), measure_light(scene)) if cut else None
         made = self._render_window(seen, scene, mouth)
-        made = soften_folds(made, warp.targets, scene.change.relaxed)
+        made = soften_folds(made, warp.targets, scene.change.relaxed, warp.landmarks)
         change = rendered * window_to_region(made - seen, region.subregion(rows, columns))
         pixels = (scene.patch if cut else photo_teeth)[at] + change
         weight = np.zeros(pixels.shape[:2], np.float32)
