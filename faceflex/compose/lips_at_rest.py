@@ -43,7 +43,10 @@ _MOST = 0.85  # How far.
 _FINE = 0.7  # Pixels of the crop: finer detail is the photo's own.
 _EDGE = 0.9  # Pixels of the crop over which red passes into skin.
 _CORNER = 2.0  # Pixels of the crop over which lips begin at the corners.
-_BESIDE, _SPREAD = 2.5, 2.5  # Pixels of the crop beside lips that are cleaned, and by how wide skin.
+_BESIDE, _SPREAD = (
+    2.5,
+    2.5,
+)  # Pixels of the crop beside lips that are cleaned, and by how wide skin.
 _CLEAN, _UNLIKE = 0.08, 0.15  # Log color that skin may differ, and over which it is cleaned.
 _THINNEST = 0.3
 # Shade around the line between the lips, and below the lower one: log depth, middle and width in
@@ -181,9 +184,7 @@ def lip_bands(warp: FaceWarp, after: bool) -> tuple[LipBand, LipBand]:
     """
     if warp.borders is None:
         raise ValueError("the borders of the lips are not known")
-    lips, points = (
-        (warp.after, warp.targets) if after else (warp.before, warp.landmarks)
-    )
+    lips, points = (warp.after, warp.targets) if after else (warp.before, warp.landmarks)
     corners = points[[48, 54]]
     upper, lower = (
         LipBand.of(lips, edge, border[int(after)], corners)
@@ -199,11 +200,11 @@ def rest_colors(warp: FaceWarp, photo: Floats, region: Region) -> tuple[Floats, 
     result = []
     for band, color, usual in zip(bands, (upper, lower), lips_at_rest(), strict=True):
         own, share = band.shading(photo, region, color)
-        usual = np.log(np.maximum(usual, 0.1))
-        result.append(np.exp(usual + share * (own - usual)))
+        others = np.log(np.maximum(usual, 0.1))
+        result.append(np.exp(others + share * (own - others)))
     if sure < sure_lower:  # A lip that is drawn thin has the other one's color.
-        usual = lower * np.float32(_UPPER_DARKER)
-        upper = usual + np.float32(sure / max(sure_lower, 1e-3)) * (upper - usual)
+        like = lower * np.float32(_UPPER_DARKER)
+        upper = like + np.float32(sure / max(sure_lower, 1e-3)) * (upper - like)
     return np.float32(_RELAXED * upper * result[0]), np.float32(lower * result[1])
 
 
@@ -267,7 +268,9 @@ def paint_lips(
     weight = (np.float32(_MOST * share) * red)[:, :, None]
     made = made + weight * (painted + fine - made)
     below = y - line - np.interp(x, bands[1].x, bands[1].thick)
-    shade = _shade(np.float32(y - line), np.float32(below), np.float32(2 * column / (LIP_COLUMNS - 1) - 1))
+    shade = _shade(
+        np.float32(y - line), np.float32(below), np.float32(2 * column / (LIP_COLUMNS - 1) - 1)
+    )
     return np.asarray(made * (1 + np.float32(share) * (shade - 1))[:, :, None], np.float32)
 
 

@@ -18,9 +18,9 @@ from faceflex.faces.region import LUMA
 
 # What of folds is taken away when all of a smile is: nasolabial folds and those beside the mouth,
 # cheeks, lower lids.
-_FOLD, _CHEEK, _LID = 0.85, 0.6, 0.55
-_FINEST, _MIDDLE, _COARSEST = 0.5, 4.0, 9.0  # Standard deviations, pixels of the crop.
-_COARSE = 0.8  # Of the coarser half, which holds tone as well, so much less is taken.
+_FOLD, _CHEEK, _LID = 0.65, 0.3, 0.3
+_FINEST, _MIDDLE, _COARSEST = 0.7, 4.0, 9.0  # Standard deviations, pixels of the crop.
+_COARSE = 0.5  # Of the coarser half, which holds tone as well, so much less is taken.
 _DEEP = 1.1  # Log brightness: what is darker or brighter is no fold but glasses, hair, a beard.
 _DARK = 8.0  # Of 255: noise in what is darker is no fold either.
 
