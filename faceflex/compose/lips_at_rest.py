@@ -120,7 +120,7 @@ class LipBand:
     def sample(self, picture: Floats, region: Region, way: tuple[float, ...]) -> Floats:
         """Return colors (n, 48, 3) at n shares of the way from the inner edge to the border."""
         across = np.broadcast_to(self.x, (len(way), LIP_COLUMNS))
-        down = self.inner + np.float32(way)[:, None] * (self.border - self.inner)
+        down = self.inner + np.array(way, np.float32)[:, None] * (self.border - self.inner)
         mx, my = (np.float32(r[0] * across + r[1] * down + r[2]) for r in invert(region.matrix))
         return cv2.remap(picture, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
@@ -132,7 +132,7 @@ class LipBand:
         (16, 48, 3) the logarithm of the ratio to its own color, without what changes quickly along
         the lip; and (16, 1, 1), 0 to 1: little at its edges, and where it is thin.
         """
-        way = np.linspace(0, 1, LIP_ROWS, dtype=np.float32)
+        way: Floats = np.linspace(0, 1, LIP_ROWS, dtype=np.float32)
         seen = self.sample(picture, region, tuple(way.tolist()))
         ratio = np.log(np.maximum(seen, 4.0) / np.maximum(color, 4.0))
         ratio = cv2.GaussianBlur(

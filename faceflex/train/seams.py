@@ -75,7 +75,7 @@ def unroll_lips(rgb: NDArray[np.uint8]) -> Floats:
         outline = np.stack([border.x, y], axis=1)[4:-4:4]
         band = LipBand.of(lips, edge, outline, corners)
         result.append(band.sample(picture, whole, way) / band.color(picture, whole)[0])
-    return np.float32(result)
+    return np.asarray(result, np.float32)
 
 
 def main() -> None:
