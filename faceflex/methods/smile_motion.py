@@ -49,7 +49,7 @@ _WIDEST = 10.0  # Pixels between the lips that a smile does not exceed.
 # it from the second on. By its degree, or, where the latent tells how much it smiles as well, by
 # the logit of both; fitted to the labels of 1,700 pictures of CelebA.
 _CERTAIN = (0.3, 0.6)
-_CERTAIN_LOGIT = (-0.5, 1.2)
+_CERTAIN_LOGIT = (-0.7, 0.6)
 _BY_SHAPE, _BY_LATENT, _BIAS = 5.3, 2.2, -1.7
 # Ridge regression falls short of the way to neutral by this; strengths below -1 make up for it.
 _SHORT = 1.15
