@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.content import Scene
+from faceflex.compose.lips_motion import window
 from faceflex.compose.warp import FaceWarp
 from faceflex.faces.align import invert
 from faceflex.faces.lips import Lips
@@ -49,6 +50,7 @@ _BESIDE, _SPREAD = (
 )  # Pixels of the crop beside lips that are cleaned, and by how wide skin.
 _CLEAN, _UNLIKE = 0.08, 0.15  # Log color that skin may differ, and over which it is cleaned.
 _THINNEST = 0.3
+_ROOM = 18.0  # Pixels of the crop around the line between the lips in which anything changes.
 # Shade around the line between the lips, and below the lower one: log depth, middle and width in
 # pixels of the crop. What 111 closed mouths in the wild are darker there than mouths without it.
 _SEAM, _CHIN = (0.15, -0.4, 1.4), (0.12, 2.0, 2.2)
@@ -237,7 +239,11 @@ def paint_lips(
     (h', w', 3).
     """
     region, warp = scene.region, scene.warp
-    x, y = scene.x[at], scene.y[at]
+    whole = moved
+    part = window(warp.after, scene.x[at], scene.y[at], _ROOM)
+    x, y, moved = scene.x[at][part], scene.y[at][part], whole[part]
+    if not moved.size:
+        return whole
     pixel = region.scale
     colors = rest_colors(warp, np.float32(scene.photo), region)
     bands = [band.tapered() for band in lip_bands(warp, after=True)]
@@ -271,7 +277,9 @@ def paint_lips(
     shade = _shade(
         np.float32(y - line), np.float32(below), np.float32(2 * column / (LIP_COLUMNS - 1) - 1)
     )
-    return np.asarray(made * (1 + np.float32(share) * (shade - 1))[:, :, None], np.float32)
+    painted = whole.copy()
+    painted[part] = made * (1 + np.float32(share) * (shade - 1))[:, :, None]
+    return painted
 
 
 def _clean_skin(moved: Floats, outside: Floats, pixel: float, share: float) -> Floats:
@@ -294,7 +302,7 @@ def _clean_skin(moved: Floats, outside: Floats, pixel: float, share: float) -> F
     there = cv2.GaussianBlur(known, (0, 0), width)[:, :, None]
     skin = np.where(there > 0.01, total / np.maximum(there, 0.01), moved)
     soft = cv2.GaussianBlur(moved, (0, 0), 0.5 / pixel)
-    unlike = np.abs(np.log((soft + 8) / (skin + 8))) @ LUMA
+    unlike = np.abs(np.log((np.maximum(soft, 0) + 8) / (np.maximum(skin, 0) + 8))) @ LUMA
     near = smoothstep((_BESIDE + 0.5 - outside) / 1.5) * smoothstep((outside + _EDGE) / _EDGE)
     weight = np.float32(near * smoothstep((unlike - _CLEAN) / _UNLIKE))
     weight = np.float32(share) * cv2.GaussianBlur(weight, (0, 0), 0.8 / pixel)
