@@ -33,7 +33,7 @@ from faceflex.compose.content_window import (
     window_to_region,
 )
 from faceflex.compose.lip_seam import lay_seam, seam_share
-from faceflex.compose.lips_at_rest import laugh_share, paint_lips
+from faceflex.compose.lips_at_rest import laugh_share, line_shade, paint_lips
 from faceflex.compose.lips_motion import between, mouth_middle, window
 from faceflex.compose.mouth_cavity import darken_cavity
 from faceflex.compose.mouth_codes import MouthCodes
@@ -202,6 +202,9 @@ class LearnedContent:
                 seam, where = lay_seam(scene, moved, inner, light, person(warp))
                 own = moved[inner]
                 seam = own + where[:, :, None] * (seam - own)
+                if laughed > 0:
+                    shade = line_shade(warp, scene.x[inner], scene.y[inner])
+                    seam *= (1 + np.float32(laughed) * (shade - 1))[:, :, None]
                 content += np.float32(met) * (seam - content)
                 hole = np.maximum(hole, np.float32(met))
             pixels[part] += hole[:, :, None] * (content - pixels[part])

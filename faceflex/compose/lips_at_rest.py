@@ -40,7 +40,7 @@ _RELAXED = 0.94  # Brightness of upper lips at rest, to that in a smile (12 peop
 _UPPER_DARKER = 0.86  # Brightness of upper lips to that of lower ones.
 _ODD, _KEPT = 0.25, 0.35  # Log colors beside a lip's median; how far it holds where few are sure.
 _LAUGH = (2.0, 5.5)  # Gap in the photo, from which lips are made anew, and where all of them is.
-_MOST = 0.85  # How far.
+_MOST = 0.8  # How far.
 _FINE = 0.7  # Pixels of the crop: finer detail is the photo's own.
 _EDGE = 0.9  # Pixels of the crop over which red passes into skin.
 _CORNER = 2.0  # Pixels of the crop over which lips begin at the corners.
@@ -53,7 +53,7 @@ _THINNEST = 0.3
 _ROOM = 18.0  # Pixels of the crop around the line between the lips in which anything changes.
 # Shade around the line between the lips, and below the lower one: log depth, middle and width in
 # pixels of the crop. What 111 closed mouths in the wild are darker there than mouths without it.
-_SEAM, _CHIN = (0.15, -0.4, 1.4), (0.12, 2.0, 2.2)
+_SEAM, _CHIN = (0.16, -0.3, 1.3), (0.12, 2.0, 2.2)
 _SHADES, _OWN, _WIDE = 0.35, 0.8, 4.0  # Log shading of an own lip; share, in lips so thick.
 _BLUNT = 1.1  # Times the thickness that lips of 225 neutral faces in the wild have towards corners.
 
@@ -273,10 +273,8 @@ def paint_lips(
     fine = moved - cv2.GaussianBlur(moved, (0, 0), _FINE / pixel)
     weight = (np.float32(_MOST * share) * red)[:, :, None]
     made = made + weight * (painted + fine - made)
-    below = y - line - np.interp(x, bands[1].x, bands[1].thick)
-    shade = _shade(
-        np.float32(y - line), np.float32(below), np.float32(2 * column / (LIP_COLUMNS - 1) - 1)
-    )
+    below = np.float32(y - line - np.interp(x, bands[1].x, bands[1].thick))
+    shade = _shade(below, _CHIN, np.float32(2 * column / (LIP_COLUMNS - 1) - 1), 0.8)
     painted = whole.copy()
     painted[part] = made * (1 + np.float32(share) * (shade - 1))[:, :, None]
     return painted
@@ -309,19 +307,37 @@ def _clean_skin(moved: Floats, outside: Floats, pixel: float, share: float) -> F
     return np.asarray(moved + weight[:, :, None] * (skin - soft), np.float32)
 
 
-def _shade(down: Floats, below: Floats, across: Floats) -> Floats:
-    """Return (h, w): how light it is where lips at rest lie in the shade.
+def line_shade(warp: FaceWarp, x: Floats, y: Floats) -> Floats:
+    """Return (h, w): how light lips at rest are around the line along which they meet.
 
     Parameters
     ----------
-    down, below
-        (h, w) pixels of the crop below the line along which lips meet, and below the lower lip.
+    warp
+        The warp.
+    x, y
+        (h, w) in pixels of the crop.
+    """
+    left, right = (float(warp.targets[k, 0]) for k in (48, 54))
+    across = (2 * x - left - right) / max(right - left, 1.0)
+    down = y - np.interp(x, warp.after.x, warp.after.midline)
+    return _shade(np.float32(down), _SEAM, np.float32(across), 0.15)
+
+
+def _shade(way: Floats, shape: tuple[float, float, float], across: Floats, ends: float) -> Floats:
+    """Return (h, w): how light it is in a band of shade that fades towards the corners.
+
+    Parameters
+    ----------
+    way
+        (h, w) pixels of the crop across the band.
+    shape
+        Its log depth, middle and width.
     across
         (h, w) -1 to 1 from corner to corner.
+    ends
+        Share of half the mouth over which it fades.
     """
-    dark = np.zeros_like(down)
-    inside = 1 - np.minimum(np.abs(across), 1)
-    for (depth, middle, width), way, ends in ((_SEAM, down, 0.15), (_CHIN, below, 0.8)):
-        near = np.exp(-np.square((way - middle) / width) / 2)
-        dark += np.float32(depth) * near * smoothstep(inside / ends)
-    return np.exp(-dark)
+    depth, middle, width = shape
+    near = np.exp(-np.square((way - middle) / width) / 2)
+    inside = smoothstep((1 - np.minimum(np.abs(across), 1)) / ends)
+    return np.float32(np.exp(-depth * near * inside))
