@@ -49,10 +49,13 @@ def painted(points: np.ndarray, strip: float) -> tuple[np.ndarray, np.ndarray]:
 
 def test_teeth_that_landmarks_do_not_know_are_seen():
     points = closed_mouth()
+    points[[48, 54, 60, 64], 1] = points[62, 1] - 3  # Corners that smile.
     parted = find_lips(*painted(points, 2.5))
     assert parted.open
     assert 1.5 < parted.gap < 4
     assert not find_lips(*painted(points, 0)).open
+    points[[48, 54, 60, 64], 1] += 5  # Others would rather have gloss.
+    assert not find_lips(*painted(points, 2.5)).open
 
 
 @pytest.mark.parametrize(("lift", "way"), [(-5.0, 1.0), (0.0, 1.0), (8.0, -1.0)])

@@ -45,6 +45,7 @@ _MAX_DISTANCE = 4.0  # Mahalanobis distances are clipped here.
 # Landmarks with a gap of 1 to 4 pixels may be wrong: the interior must be less red than the lips
 # (teeth) or much darker (the mouth's cavity), in units of CIE Lab.
 _SEEN = slice(SAMPLES // 5, -(SAMPLES // 5))  # Columns that are looked at.
+_RAISED = 0.04  # Times the mouth's width: corners so far above the middle are raised.
 _CERTAIN_GAP, _LESS_RED, _DARKER = 4.0, 3.5, 20.0
 
 Floats = NDArray[np.float32]
@@ -189,8 +190,9 @@ def find_lips(image: NDArray[np.uint8], points: NDArray[np.floating]) -> Lips:
         return initial
     strip = None
     if not initial.open or not _interior_visible(lab, landmarks, initial):
-        strip = _teeth(lab, landmarks, initial)
-        if not strip.teeth:
+        if _corners_up(landmarks):  # Of others, gloss would more often be taken for teeth.
+            strip = _teeth(lab, landmarks, initial)
+        if strip is None or not strip.teeth:
             lightness = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
             contour = _darkest_path(lightness, initial.x, initial.midline, 0.05)
             return Lips(initial.x, contour, contour)
@@ -234,6 +236,12 @@ def _interior_visible(lab: Floats, points: NDArray[np.floating], lips: Lips) -> 
     interior = sample_colors(lab, lips.x[_SEEN], lips.midline[_SEEN])
     difference = np.median(interior - _lip_color(lab, points), axis=0)
     return bool(difference[1] < -_LESS_RED or difference[0] < -_DARKER)
+
+
+def _corners_up(points: NDArray[np.floating]) -> bool:
+    """Return whether the corners of a mouth lie above the middle of its lips."""
+    corners, middle = points[[48, 54]], points[[62, 66], 1].mean()
+    return bool(middle - corners[:, 1].mean() > _RAISED * np.ptp(corners[:, 0]))
 
 
 def _teeth(lab: Floats, points: NDArray[np.floating], lips: Lips) -> Strip:
