@@ -33,6 +33,7 @@ from faceflex.compose.content_window import (
     window_to_region,
 )
 from faceflex.compose.lip_seam import lay_seam, seam_share
+from faceflex.compose.lips_at_rest import laugh_share, line_shade, paint_lips
 from faceflex.compose.lips_motion import between, mouth_middle, window
 from faceflex.compose.mouth_cavity import darken_cavity
 from faceflex.compose.mouth_codes import MouthCodes
@@ -172,12 +173,16 @@ class LearnedContent:
         rng = np.random.default_rng((self._seed, person(warp)))
         mouth = (draw_mouth(rng, warp), measure_light(scene)) if cut else None
         made = self._render_window(seen, scene, mouth)
-        made = soften_folds(made, warp.targets, scene.change.relaxed)
+        made = soften_folds(made, warp.targets, scene.change.relaxed, warp.landmarks)
         change = rendered * window_to_region(made - seen, region.subregion(rows, columns))
         pixels = (scene.patch if cut else photo_teeth)[at] + change
         weight = np.zeros(pixels.shape[:2], np.float32)
         if mouth is not None:
             kind, light = mouth
+            met = seam_share(before, after)
+            laughed = met * laugh_share(before) if warp.borders is not None else 0.0
+            if laughed > 0:
+                pixels = paint_lips(scene, pixels, at, light.blur, laughed)
             part = window(after, scene.x[at], scene.y[at], _ROOM)
             inner = _inside(at, part)
             hole, content = _rendered_hole(scene, inner, made, light)
@@ -191,13 +196,15 @@ class LearnedContent:
                 teeth = darken_cavity(teeth, after, scene.x[inner], scene.y[inner], dropped)
                 content += share[:, :, None] * (teeth - content)
             content += np.float32(kept) * (photo_teeth[inner] + change[part] - content)
-            met = seam_share(before, after)
             if met > 0:  # Lips that come to meet are the photo's own, but for the line between.
                 moved = scene.patch.copy()
-                moved[at] += change
+                moved[at] = pixels
                 seam, where = lay_seam(scene, moved, inner, light, person(warp))
                 own = moved[inner]
                 seam = own + where[:, :, None] * (seam - own)
+                if laughed > 0:
+                    shade = line_shade(warp, scene.x[inner], scene.y[inner])
+                    seam *= (1 + np.float32(laughed) * (shade - 1))[:, :, None]
                 content += np.float32(met) * (seam - content)
                 hole = np.maximum(hole, np.float32(met))
             pixels[part] += hole[:, :, None] * (content - pixels[part])

@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 
 from faceflex.compose.content_window import SCALE, to_window, window_coordinates
 from faceflex.faces.landmark_groups import LEFT_EYE, RIGHT_EYE
+from faceflex.faces.region import LUMA
 
 # What of folds is taken away when all of a smile is: nasolabial folds and those beside the mouth,
 # cheeks, lower lids.
-_FOLD, _CHEEK, _LID = 0.65, 0.4, 0.4
-_FINEST, _MIDDLE, _COARSEST = 0.9, 4.0, 9.0  # Standard deviations, pixels of the crop.
-_COARSE = 0.6  # Of the coarser half, which holds tone as well, so much less is taken.
-_DEEP = 0.8  # Log brightness: what is darker or brighter is no fold but glasses, hair, a beard.
+_FOLD, _CHEEK, _LID = 0.65, 0.3, 0.3
+_FINEST, _MIDDLE, _COARSEST = 0.7, 4.0, 9.0  # Standard deviations, pixels of the crop.
+_COARSE = 0.5  # Of the coarser half, which holds tone as well, so much less is taken.
+_DEEP = 1.1  # Log brightness: what is darker or brighter is no fold but glasses, hair, a beard.
 _DARK = 8.0  # Of 255: noise in what is darker is no fold either.
 
 Floats = NDArray[np.float32]
 
 
-def soften_folds(picture: Floats, landmarks: Floats, share: float) -> Floats:
+def soften_folds(
+    picture: Floats, landmarks: Floats, share: float, smiling: Floats | None = None
+) -> Floats:
     """Make the folds of a smile weaker.
 
     Parameters
@@ -37,6 +40,8 @@ def soften_folds(picture: Floats, landmarks: Floats, share: float) -> Floats:
         (68, 2) where they are there, in pixels of the crop.
     share
         Of the smile, 0 to 1, that has been taken away.
+    smiling
+        (68, 2) where the landmarks were: creases stay where corners of the mouth were.
 
     Returns
     -------
@@ -48,12 +53,14 @@ def soften_folds(picture: Floats, landmarks: Floats, share: float) -> Floats:
     depth = np.log(np.maximum(picture, 0) + np.float32(_DARK))
     fine, middle, coarse = (_blur(depth, known, s) for s in (_FINEST, _MIDDLE, _COARSEST))
     folds = fine - middle + np.float32(_COARSE) * (middle - coarse)
-    folds /= 1 + (np.abs(folds) / np.float32(_DEEP)) ** 4
-    weight = np.float32(min(share, 1.0)) * fold_weight(landmarks) * known
+    # One share for all colors: folds are redder than the skin beside them.
+    depth = np.abs(folds @ LUMA)[:, :, None]
+    folds /= 1 + (depth / np.float32(_DEEP)) ** 4
+    weight = np.float32(min(share, 1.0)) * fold_weight(landmarks, smiling) * known
     return np.asarray(picture * np.exp(-weight[:, :, None] * folds), np.float32)
 
 
-def fold_weight(landmarks: Floats) -> Floats:
+def fold_weight(landmarks: Floats, smiling: Floats | None = None) -> Floats:
     """Return (128, 160): which share of the folds there comes and goes with a smile."""
     x, y = window_coordinates()
     weight = np.zeros_like(x)
@@ -61,14 +68,24 @@ def fold_weight(landmarks: Floats) -> Floats:
     for wing, corner, eye in ((31, 48, RIGHT_EYE), (35, 54, LEFT_EYE)):
         out = np.array([np.sign(landmarks[corner, 0] - middle), 0], np.float32)
         top, end, lid = landmarks[wing], landmarks[corner], landmarks[eye]
-        way = [top + 2 * out, (top + end) / 2 + 4 * out, end + 4 * out, end + 3 * out + (0, 7)]
+        # From above the wing of the nose around the cheek to beside the mouth: folds that were
+        # those of a laugh lie well outside of a corner that has come back.
+        way = [
+            top + 6 * out - (0, 8),
+            top + 7 * out - (0, 1),
+            (top + end) / 2 + 8 * out,
+            end + 6 * out,
+            end + 4 * out + (0, 7),
+        ]
         below = lid[np.argsort(lid[:, 1])[-2:]].mean(axis=0) + (0, 4)
-        cheek = (below + way[1]) / 2 + 2 * out
-        parts = (
-            (_FOLD, np.array(way, np.float32), 5.0),
+        cheek = (below + (top + end) / 2) / 2 + 4 * out
+        parts: tuple[tuple[float, Floats, float], ...] = (
+            (_FOLD, np.array(way, np.float32), 6.5),
             (_CHEEK, np.array([cheek, cheek + 6 * out], np.float32), 7.0),
             (_LID, np.array([below - 4 * out, below + 5 * out], np.float32), 3.5),
         )
+        if smiling is not None:
+            parts = (*parts, (_FOLD, np.array([end, smiling[corner] + 2 * out], np.float32), 4.0))
         for most, line, reach in parts:
             near = np.exp(-(((_distance(x, y, line) / reach) ** 2) ** 2) / 2)
             weight = np.maximum(weight, np.float32(most) * near)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceflex.compose.lip_borders import border_targets
+from faceflex.compose.lip_borders import Borders, border_targets
 from faceflex.compose.lips_motion import move_lips_with, side
 from faceflex.faces.align import SIZE
 from faceflex.faces.landmark_groups import OUTER_MOUTH_CORNERS
@@ -55,6 +55,9 @@ class FaceWarp:
         (68, 2) float32: where the landmarks are, and where they go, in pixels of the crop.
     before, after
         The inner lips there.
+    borders
+        Points of the borders of the red of the upper and of the lower lip, where they are and where
+        they go (:func:`.border_targets`); None where they are not known.
     """
 
     upper: Field
@@ -63,6 +66,7 @@ class FaceWarp:
     targets: NDArray[np.float32]
     before: Lips
     after: Lips
+    borders: Borders | None = None
 
     @cached_property
     def fields(self) -> tuple[Field, Field]:
@@ -226,11 +230,9 @@ def estimate_warp(
             goal = start + np.float32(share) * (end - start)
             after = _part_way(before, final, share)
         fields = []
-        borders = border_targets(border, before, after, start, goal) if border else (None, None)
-        for group, edge, outer in (
-            (UPPER_FACE, "upper", borders[0]),
-            (LOWER_FACE, "lower", borders[1]),
-        ):
+        borders = border_targets(border, before, after, start, goal) if border else None
+        upper, lower = borders or (None, None)
+        for group, edge, outer in ((UPPER_FACE, "upper", upper), (LOWER_FACE, "lower", lower)):
             points = [k for k in group if outer is None or k in OUTER_MOUTH_CORNERS or k < 48]
             to, source = (
                 np.concatenate(
@@ -245,7 +247,7 @@ def estimate_warp(
             )
             fields.append(backward_field(to, source) * rest)
         if min(float(jacobian(f).min()) for f in fields) >= _MIN_JACOBIAN:
-            return FaceWarp(fields[0], fields[1], start, goal, before, after)
+            return FaceWarp(fields[0], fields[1], start, goal, before, after, borders)
         share *= _SHORTER
     still = np.zeros((GRID, GRID, 2), np.float32)
     return FaceWarp(still, still, start, start, before, before)

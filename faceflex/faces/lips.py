@@ -25,6 +25,7 @@ from faceflex.faces.landmark_groups import (
     OUTER_LIPS,
     OUTER_MOUTH_CORNERS,
 )
+from faceflex.faces.parted_lips import STRIP_OFFSETS, Strip, find_strip
 
 SAMPLES = 65
 """Columns at which contours of lips are sampled, from one corner of the mouth to the other."""
@@ -43,6 +44,8 @@ _MAX_DISTANCE = 4.0  # Mahalanobis distances are clipped here.
 
 # Landmarks with a gap of 1 to 4 pixels may be wrong: the interior must be less red than the lips
 # (teeth) or much darker (the mouth's cavity), in units of CIE Lab.
+_SEEN = slice(SAMPLES // 5, -(SAMPLES // 5))  # Columns that are looked at.
+_RAISED = 0.04  # Times the mouth's width: corners so far above the middle are raised.
 _CERTAIN_GAP, _LESS_RED, _DARKER = 4.0, 3.5, 20.0
 
 Floats = NDArray[np.float32]
@@ -185,10 +188,22 @@ def find_lips(image: NDArray[np.uint8], points: NDArray[np.floating]) -> Lips:
     distance = _mahalanobis_map(lab, landmarks)
     if distance is None:
         return initial
+    strip = None
     if not initial.open or not _interior_visible(lab, landmarks, initial):
-        lightness = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
-        contour = _darkest_path(lightness, initial.x, initial.midline, 0.05)
-        return Lips(initial.x, contour, contour)
+        if _corners_up(landmarks):  # Of others, gloss would more often be taken for teeth.
+            strip = _teeth(lab, landmarks, initial)
+        if strip is None or not strip.teeth:
+            lightness = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.5)
+            contour = _darkest_path(lightness, initial.x, initial.midline, 0.05)
+            return Lips(initial.x, contour, contour)
+    if strip is not None and not initial.open:  # A strip of teeth that landmarks know nothing of.
+        ends = np.minimum(1, np.minimum(np.arange(SAMPLES), np.arange(SAMPLES)[::-1]) / 10)
+        columns = np.arange(SAMPLES)
+        top, bottom = (
+            np.float32(ends * np.interp(columns, columns[_SEEN], edge))
+            for edge in (strip.top, strip.bottom)
+        )
+        return uncross_lips(initial.x, initial.midline + top, initial.midline + bottom)
     upper = _strongest_edge(distance, initial.x, initial.upper, 1)
     lower = _strongest_edge(distance, initial.x, initial.lower, -1)
     return uncross_lips(initial.x, upper, lower)
@@ -218,13 +233,30 @@ def _interior_visible(lab: Floats, points: NDArray[np.floating], lips: Lips) -> 
     """Return whether teeth or a dark cavity are visible between lips with a gap."""
     if lips.gap > _CERTAIN_GAP:
         return True
-    middle = slice(SAMPLES // 5, -SAMPLES // 5)
-    interior = sample_colors(lab, lips.x[middle], lips.midline[middle])
+    interior = sample_colors(lab, lips.x[_SEEN], lips.midline[_SEEN])
+    difference = np.median(interior - _lip_color(lab, points), axis=0)
+    return bool(difference[1] < -_LESS_RED or difference[0] < -_DARKER)
+
+
+def _corners_up(points: NDArray[np.floating]) -> bool:
+    """Return whether the corners of a mouth lie above the middle of its lips."""
+    corners, middle = points[[48, 54]], points[[62, 66], 1].mean()
+    return bool(middle - corners[:, 1].mean() > _RAISED * np.ptp(corners[:, 0]))
+
+
+def _teeth(lab: Floats, points: NDArray[np.floating], lips: Lips) -> Strip:
+    """Look for a strip of teeth between lips that landmarks take for closed."""
+    x, y = lips.x[_SEEN], lips.midline[_SEEN]
+    colors = np.stack([sample_colors(lab, x, y + offset) for offset in STRIP_OFFSETS])
+    gap = float((points[[65, 66, 67], 1] - points[[63, 62, 61], 1]).mean())
+    return find_strip(colors, _lip_color(lab, points), gap)
+
+
+def _lip_color(lab: Floats, points: NDArray[np.floating]) -> Floats:
+    """Return the color (3,) of the lips between outer and inner landmarks."""
     outer, inner = points[list(CENTRAL_OUTER_LIPS)], points[list(CENTRAL_INNER_LIPS)]
     on_lips = np.concatenate([outer + (inner - outer) * t for t in (0.35, 0.5, 0.65)])
-    lip_color = np.median(sample_colors(lab, *on_lips.T), axis=0)
-    difference = np.median(interior - lip_color, axis=0)
-    return bool(difference[1] < -_LESS_RED or difference[0] < -_DARKER)
+    return np.float32(np.median(sample_colors(lab, *on_lips.T), axis=0))
 
 
 def sample_colors(lab: Floats, x: NDArray[np.floating], y: NDArray[np.floating]) -> Floats:

@@ -21,6 +21,7 @@ from faceflex.faces.align import estimate_similarity, template, transform_points
 from faceflex.faces.landmark_groups import INNER_LOWER_LIP, INNER_UPPER_LIP, RIGID_LANDMARKS
 from faceflex.faces.lips import CLOSED_GAP, SAMPLES, Lips, middle_mean
 from faceflex.faces.smoothstep import smoothstep
+from faceflex.methods.neutral_mouth import mouth_motion, rest_shift
 from faceflex.tensors import read_arrays, wrap_read_errors, write_arrays
 
 KIND = "faceflex-smile-motion-1"
@@ -48,7 +49,7 @@ _WIDEST = 10.0  # Pixels between the lips that a smile does not exceed.
 # it from the second on. By its degree, or, where the latent tells how much it smiles as well, by
 # the logit of both; fitted to the labels of 1,700 pictures of CelebA.
 _CERTAIN = (0.3, 0.6)
-_CERTAIN_LOGIT = (-0.5, 1.2)
+_CERTAIN_LOGIT = (-0.7, 0.6)
 _BY_SHAPE, _BY_LATENT, _BIAS = 5.3, 2.2, -1.7
 # Ridge regression falls short of the way to neutral by this; strengths below -1 make up for it.
 _SHORT = 1.15
@@ -197,7 +198,7 @@ class SmileMotion:
             if certainty is None:
                 certainty = _smooth(degree, *_CERTAIN)
             share = min(_SHORT, -strength) * certainty
-            motion = share * self._linear(self.to_neutral, code)
+            motion = share * self._relaxing(code)
         if not motion.any():
             return start, lips
         return _move(start, lips, level, motion, share, strength > 0 and not closed, matrix)
@@ -205,6 +206,21 @@ class SmileMotion:
     def _linear(self, weights: NDArray[np.float32], code: Floats) -> NDArray[np.float64]:
         value: NDArray[np.float64] = (code - self.mean) @ weights[:-1] + weights[-1]
         return value
+
+    def _relaxing(self, code: Floats) -> NDArray[np.float64]:
+        """Return the displacement to the neutral face, of which strengths take a share."""
+        motion = self._linear(self.to_neutral, code)
+        rest = code + _SHORT * motion
+        points = np.zeros((68, 2))
+        points[FIRST:] = rest[: 2 * (68 - FIRST)].reshape(-1, 2)
+        curve = slice(2 * (68 - FIRST) + 2, 2 * (68 - FIRST) + 2 + TERMS)
+        line = _LINE @ rest[curve]
+        down, wider = rest_shift(points, float(line[SAMPLES // 2]))
+        more = np.zeros(OUTPUTS)
+        more[: 2 * (68 - FIRST)] = mouth_motion(points, down, wider)[FIRST:].ravel()
+        more[2 * (68 - FIRST) :][:2] = -wider / 2, wider / 2
+        more[curve] = _FIT_LINE @ (np.square(_PLACE) * down)
+        return np.asarray(motion + more / _SHORT)
 
     def _smile(
         self, code: Floats, degree: float, strength: float, variant: int, seed: int

@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.compose.lip_seam import COLUMNS, ENDS, REACH, ROWS, UNIT, share_below, side_colors
+from faceflex.compose.lips_at_rest import LIP_COLUMNS, LIP_ROWS, LIP_UNIT, LipBand
 from faceflex.faces.align import estimate_similarity, invert, transform_points
 from faceflex.faces.find import find_faces
 from faceflex.faces.lips import find_lips
 from faceflex.faces.region import LUMA, Region
+from faceflex.faces.vermilion import find_vermilion
 from faceflex.photo import load_rgb
 
 PEOPLE = ("001", "017", "022", "036", "123", "134")
@@ -57,16 +59,42 @@ def unroll(rgb: NDArray[np.uint8]) -> Floats:
     return np.float32(strip(down) / (above + share_below(down) * (below - above)))
 
 
+def unroll_lips(rgb: NDArray[np.uint8]) -> Floats:
+    """Return (2, 16, 48, 3): the upper and the lower lip, relative to their own color."""
+    points = max(find_faces(rgb), key=lambda face: face.width).points
+    matrix = estimate_similarity(points)
+    corners = np.float32(transform_points(matrix, points)[[48, 54]])
+    lips = find_lips(rgb, points)
+    border = find_vermilion(rgb, points, lips)
+    height, width = rgb.shape[:2]
+    whole = Region(0, 0, width, height, np.ones((height, width), np.float32), matrix)
+    picture = cv2.GaussianBlur(np.float32(rgb), (0, 0), 0.5 / whole.scale)
+    way = tuple(np.linspace(0, 1, LIP_ROWS).tolist())
+    result = []
+    for edge, y in (("upper", border.upper), ("lower", border.lower)):
+        outline = np.stack([border.x, y], axis=1)[4:-4:4]
+        band = LipBand.of(lips, edge, outline, corners)
+        result.append(band.sample(picture, whole, way) / band.color(picture, whole)[0])
+    return np.asarray(result, np.float32)
+
+
 def main() -> None:
-    """Write ``seams.webp``."""
+    """Write ``seams.webp`` and ``lips.webp``."""
     parser = argparse.ArgumentParser(prog="python -m faceflex.train.seams")
     parser.add_argument("london", type=Path, help="folder of neutral portraits, <person>_03.jpg")
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    parts = [unroll(load_rgb(options.london / f"{person}_03.jpg")) for person in PEOPLE]
+    portraits = [options.london / f"{person}_03.jpg" for person in PEOPLE]
+    parts = [unroll(load_rgb(path)) for path in portraits]
     atlas = np.uint8(np.clip(np.round(np.concatenate(parts) * UNIT), 0, 255))
     path = options.out / "seams.webp"
     if not cv2.imwrite(str(path), atlas[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 90]):
+        raise SystemExit(f"{path}: cannot be written")
+    lips = np.mean([unroll_lips(load_rgb(path)) for path in portraits], axis=0)
+    lips = (lips + lips[:, :, ::-1]) / 2  # Light comes from either side.
+    atlas = np.uint8(np.clip(np.round(lips * LIP_UNIT), 0, 255)).reshape(-1, LIP_COLUMNS, 3)
+    path = options.out / "lips.webp"
+    if not cv2.imwrite(str(path), atlas[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101]):
         raise SystemExit(f"{path}: cannot be written")
 
 
