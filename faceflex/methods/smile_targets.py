@@ -77,7 +77,7 @@ def smile_targets(
     opening
         Share of the lips' parting that is left.
     """
-    view = frontal_view(landmarks, lips) if strength > 0 else None
+    view = frontal_view(landmarks, lips) if strength else None
     if view is not None:  # Motions are known of faces seen from the front.
         landmarks, lips = view.landmarks, view.lips
     targets = _frontal_targets(
