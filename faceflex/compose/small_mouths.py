@@ -42,13 +42,14 @@ _USUAL_AGE, _YOUNGEST = 35.0, 8.0  # Few small children were among those the mod
 _UNSURE = (1.0, 0.8)  # Columns and rows of the grid by which predictions are smooth.
 _GAIN = 1.5  # Bound of the log by which a mouth's brightness differs from its exemplar's.
 _COLORED = 0.35  # How much of an exemplar's colors is left where its light is changed.
-# How much stronger than in exemplars' good teeth they are told apart, in sharp photos and, before
-# they are blurred, in others; sigmas of the blur, pixels of the crop.
-_APART, _BLURRED = (1.1, 1.7), (0.6, 1.2)
-_DARKER = 0.45  # Log of how much darker than what is around it a place may be.
+# How strongly exemplars' teeth are told apart, to how they are in exemplars, in sharp photos and,
+# before they are blurred, in others; sigmas of the blur, pixels of the crop. Stronger, as statistics
+# of real smiles ask for, viewers see braces.
+_APART, _BLURRED = (0.75, 0.85), (0.6, 1.2)
+_DARKER = 0.22  # Log of how much darker than what is around it a place may be.
 _PLAIN = 0.15  # Share of the width, from a corner, over which single teeth come to be told apart.
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
-_SHARPER = 0.55  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
+_SHARPER = 0.85  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
 _LIP, _INSIDE = 0.7, 0.7  # Brightness of lips to the skin's; where teeth are looked for.
 _LOST = (0.7, 1.5)  # How far brightness is corrected that blur has changed.
 _KNEE = 0.85  # Share of the greatest brightness up to which teeth are as bright as predicted.
@@ -168,7 +169,7 @@ def in_tones(
     most
         Log of how much brighter a place is made at most than others are.
     contrast
-        How much stronger than in the exemplar teeth are told apart.
+        How strongly teeth are told apart, to how they are in the exemplar.
 
     Returns
     -------

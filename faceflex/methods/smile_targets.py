@@ -119,7 +119,9 @@ def _frontal_targets(
     learned = motion.targets(
         landmarks, lips, strength, variant, seed, closed=closed, certainty=certainty
     )
-    if strength <= 0 or closed or shift is None:
+    if closed and strength > 0:
+        return _broadened(landmarks, lips, *learned)
+    if strength <= 0 or shift is None:
         return learned
     read = landmark_targets(landmarks, shift, lips, sideways=sideways)
     goal, upper, lower, x = (
