@@ -43,8 +43,8 @@ _UNSURE = (1.0, 0.8)  # Columns and rows of the grid by which predictions are sm
 _GAIN = 1.5  # Bound of the log by which a mouth's brightness differs from its exemplar's.
 _COLORED = 0.35  # How much of an exemplar's colors is left where its light is changed.
 # How strongly exemplars' teeth are told apart, to how they are in exemplars, in sharp photos and,
-# before they are blurred, in others; sigmas of the blur, pixels of the crop. Stronger, as statistics
-# of real smiles ask for, viewers see braces.
+# before they are blurred, in others; sigmas of the blur, pixels of the crop. Statistics of real
+# smiles ask for more; viewers then see braces.
 _APART, _BLURRED = (0.75, 0.85), (0.6, 1.2)
 _DARKER = 0.22  # Log of how much darker than what is around it a place may be.
 _PLAIN = 0.15  # Share of the width, from a corner, over which single teeth come to be told apart.
