@@ -149,7 +149,8 @@ def test_what_a_mouth_shows_is_read_back():
 def test_photos_are_small_to_mouths_by_pixels_and_by_blur():
     lips = lips_apart(5.0)
     assert small_share(lips, 0.1, 0.6) == 0
-    assert small_share(lips, 0.6, 0.6) > 0.98
+    assert 0.1 < small_share(lips, 0.6, 0.6) < 0.6  # Small, and sharp.
+    assert small_share(lips, 0.6, 2.0) > 0.98
     assert small_share(lips, 0.1, 12.0) == 1
     shares = [small_share(lips, scale, 0.6) for scale in np.linspace(0.1, 0.6, 20)]
     assert shares == sorted(shares)

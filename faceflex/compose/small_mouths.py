@@ -30,7 +30,7 @@ from faceflex.faces.lips import Lips
 from faceflex.faces.region import LUMA
 from faceflex.faces.smoothstep import smoothstep
 
-_FINE = (0.009, 0.016)  # Finest detail to the mouth's width: from large photos to small ones.
+_FINE = (0.011, 0.024)  # Finest detail to the mouth's width: from large photos to small ones.
 _VARIETY = 0.4  # How far mouths differ, to how far they do in photos.
 # Logs of brightness: teeth that are darker than the skin pass for none; and what is predicted is
 # the mean of a log, which is less than that of a mean.
@@ -45,11 +45,11 @@ _COLORED = 0.35  # How much of an exemplar's colors is left where its light is c
 # How strongly exemplars' teeth are told apart, to how they are in exemplars, in sharp photos and,
 # before they are blurred, in others; sigmas of the blur, pixels of the crop. Statistics of real
 # smiles ask for more; viewers then see braces.
-_APART, _BLURRED = (0.75, 0.85), (0.6, 1.2)
-_DARKER = 0.22  # Log of how much darker than what is around it a place may be.
+_APART, _BLURRED = (1.0, 0.85), (0.6, 1.2)
+_DARKER = 0.3  # Log of how much darker than what is around it a place may be.
 _PLAIN = 0.15  # Share of the width, from a corner, over which single teeth come to be told apart.
 _SOFT = 0.8  # Pixels of the crop over which a lip's edge passes into what is behind it.
-_SHARPER = 0.85  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
+_SHARPER = 0.65  # Blur of teeth to that of the eyes' edges, by which a photo's is measured.
 _LIP, _INSIDE = 0.7, 0.7  # Brightness of lips to the skin's; where teeth are looked for.
 _LOST = (0.7, 1.5)  # How far brightness is corrected that blur has changed.
 _KNEE = 0.85  # Share of the greatest brightness up to which teeth are as bright as predicted.

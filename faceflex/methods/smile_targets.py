@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceflex.faces.head_turn import frontal_view
+from faceflex.faces.infant import is_child
 from faceflex.faces.landmark_groups import BROWS, MOUTH, OUTER_MOUTH_CORNERS
 from faceflex.faces.lips import CLOSED_GAP, Lips, middle_mean
 from faceflex.methods.landmark_readout import landmark_targets
@@ -33,6 +34,8 @@ _WIDER, _RISING, _PARTING = 1.35, 0.4, 0.9
 _THIN_UPPER, _THIN_LOWER = 1.0, 0.3
 _UPPER_OUTER, _LOWER_OUTER = [49, 50, 51, 52, 53], [59, 58, 57, 56, 55]
 _INWARDS = np.array([0.5, 0.9, 1.0, 0.9, 0.5])  # Less in the corners, where lips taper.
+# Less of it where lips are apart already, in pixels of the crop, and in small children.
+_APART, _CHILD = (1.0, 4.0), 0.4
 _STILL = 0.3  # Square of the place, from the middle to the corner, that corners rise against.
 
 _UPPER_SHARE = 0.3  # Of what lips part less, the upper one takes this.
@@ -147,7 +150,10 @@ def _broadened(landmarks: Floats, before: Lips, goal: Floats, after: Lips) -> tu
     right, left = (landmarks[corner, 0] for corner in OUTER_MOUTH_CORNERS)
     half, middle = np.float32((left - right) / 2), np.float32((left + right) / 2)
     moved = (goal - landmarks)[list(OUTER_MOUTH_CORNERS), 0]
-    out = np.float32(max(0.0, float(moved[1] - moved[0]) / 2))
+    share = 1 - float(np.clip((before.gap - _APART[0]) / (_APART[1] - _APART[0]), 0, 1))
+    if is_child(landmarks):
+        share *= _CHILD
+    out = np.float32(share * max(0.0, float(moved[1] - moved[0]) / 2))
 
     def farther(x: Floats) -> tuple[Floats, Floats]:
         place = (x - middle) / max(half, np.float32(1))
@@ -158,7 +164,8 @@ def _broadened(landmarks: Floats, before: Lips, goal: Floats, after: Lips) -> tu
     aside, down = farther(before.x)
     broader = Lips(after.x + aside, after.upper + down, after.lower + down)
     goal, less = _part_less(goal, broader, before, _PARTING)
-    wider = 1 + 2 * _WIDER * float(out) / max(float(left - right), 1.0)
+    ends = goal[list(OUTER_MOUTH_CORNERS), 0]
+    wider = max(1.0, float(ends[1] - ends[0]) / max(float(left - right), 1.0))
     for outer, was, now, power, sign in (
         (_UPPER_OUTER, before.upper, less.upper, _THIN_UPPER, -1.0),
         (_LOWER_OUTER, before.lower, less.lower, _THIN_LOWER, 1.0),
